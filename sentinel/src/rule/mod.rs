@@ -1,0 +1,136 @@
+//! Rules as they run: what stands in the files, checked and compiled. A [`Rule`] that exists works.
+
+use std::{borrow::Cow, collections::BTreeMap, num::NonZeroU32};
+
+use shared::alert::Level;
+
+use crate::{
+    decode::Format,
+    record::{FieldId, Names},
+    time::Span,
+};
+
+mod duration;
+mod fault;
+pub mod load;
+mod parse;
+
+pub use fault::{Fault, Severity};
+
+/// All rules of a set, and what they are compiled to together.
+#[derive(Debug)]
+pub struct RuleSet {
+    /// In the order of the files and of their places in them.
+    pub rules: Vec<Rule>,
+    /// As declared; none means that each `*.log` is one.
+    pub sources: Vec<Source>,
+    /// Every field that the rules name.
+    pub names: Names,
+    /// SHA-256 of all files' content, in hex.
+    pub digest: String,
+}
+
+/// A declared source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Unique in its set.
+    pub name: String,
+    /// Globs, relative to the log directory.
+    pub path: Vec<String>,
+    /// How its lines are read.
+    pub format: Format,
+    /// The field of the event time (JSON), or the pattern of the time a line begins with (text).
+    pub timestamp: Option<String>,
+}
+
+impl RuleSet {
+    /// Reads the texts of files, given as (path, text): the set, and every fault in the order of
+    /// its place. There is a set exactly where no fault is an error.
+    pub fn parse(files: &[(String, String)]) -> (Option<Self>, Vec<Fault>) {
+        match parse::parse(files) {
+            Ok(set) => (Some(set), Vec::new()),
+            Err(faults) => (None, faults),
+        }
+    }
+}
+
+/// A rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Unique in its set: lower-case letters, digits, `-`, `_` and `.`; never `sentinel.…`.
+    pub id: String,
+    /// One line for people.
+    pub title: String,
+    /// How much it matters.
+    pub level: Level,
+    /// The file it stands in, as given.
+    pub file: String,
+    /// The line of its `[[rule]]`, from 1.
+    pub line: u32,
+    /// Handed on to its alerts.
+    pub tags: Vec<String>,
+    /// Handed on to its alerts.
+    pub labels: BTreeMap<String, String>,
+    /// Handed on to its alerts.
+    pub annotations: BTreeMap<String, String>,
+    /// Fields whose values part its matches into groups.
+    pub group_by: GroupBy,
+    /// Leading bits of an IPv6 address that make its group (64), 128 for the whole address.
+    pub ipv6_prefix: u8,
+    /// Event time after an alert in which matches of its group only count as `folded`.
+    pub cooldown: Span,
+    /// None: every match is a trip.
+    pub correlation: Option<Correlation>,
+    /// Equal for rules that mean the same: after an edit, state is kept only where it is.
+    pub digest: u128,
+    pub(crate) conditions: Vec<(FieldId, String)>,
+}
+
+impl Rule {
+    /// Whether it looks at the lines of that source.
+    pub fn applies_to(&self, _source: &str) -> bool {
+        true
+    }
+
+    /// What its alert says of the match that raised it, which is the `count`th.
+    pub fn message(&self, _fields: &dyn Fields, _count: u64) -> String {
+        self.title.clone()
+    }
+}
+
+/// What a rule groups its matches by.
+#[derive(Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    /// A plain rule that names nothing: `client.ip` where a record has one, else one group.
+    ClientIp(FieldId),
+    /// These fields, in this order; none at all is one group.
+    Fields(Vec<FieldId>),
+}
+
+/// When matches of a group become a trip.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Correlation {
+    /// What is counted.
+    pub kind: Kind,
+    /// The half-open span it is counted in.
+    pub timespan: Span,
+    /// The span as written, `5m`.
+    pub timespan_text: String,
+    /// How many trip.
+    pub gte: NonZeroU32,
+}
+
+/// What a correlation counts (Sigma's words).
+#[derive(Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Matches.
+    EventCount,
+    /// Distinct values of a field among the matches; a match without the field counts for none.
+    ValueCount(FieldId),
+}
+
+/// The values of one match, wherever they come from: the record, or the captures of the rule.
+pub trait Fields {
+    /// The value of a field as text.
+    fn field(&self, id: FieldId) -> Option<Cow<'_, str>>;
+}
