@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Longest answer that is read, in bytes.
-const ANSWER_BYTES_MAX: u64 = 4 << 20;
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Where a server listens.
 #[derive(Debug, Clone)]
@@ -78,17 +78,35 @@ pub(crate) fn send(address: &Address, request: &[u8]) -> Result<Answer> {
     }
 }
 
-/// Sends the bytes one way and reads the answer, to its end, from the other.
-pub(crate) fn exchange(from: impl Read, mut to: impl Write, request: &[u8]) -> Result<Answer> {
+/// Sends the bytes one way and reads the answer from the other.
+pub(crate) fn exchange(mut from: impl Read, mut to: impl Write, request: &[u8]) -> Result<Answer> {
     to.write_all(request).context("sending a request")?;
     let mut bytes = Vec::new();
-    match from.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes) {
-        // A refusal may come with a reset behind it; what was said before it counts.
-        Err(error) if error.kind() == ErrorKind::ConnectionReset && !bytes.is_empty() => {}
-        Err(error) => return Err(error).context("reading an answer"),
-        Ok(_) => {}
+    let mut piece = [0; 16 << 10];
+    while !is_whole(&bytes) && bytes.len() <= ANSWER_BYTES_MAX {
+        match from.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // A refusal may come with a reset behind it; what was said before it counts.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset && !bytes.is_empty() => break,
+            Err(error) => return Err(error).context("reading an answer"),
+        }
     }
     parse(&String::from_utf8_lossy(&bytes))
+}
+
+/// Whether there is nothing more to come, or nothing more to wait for: a stream of events has no
+/// end, and its head is enough. An answer that does not say its length ends with the connection.
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
+    let Ok(answer) = parse(&text) else { return false };
+    let length = answer.header("content-length").and_then(|length| length.parse().ok());
+    // Counted in the bytes themselves: broken UTF-8 has another length as text.
+    let body = bytes.len() - (head.len() + 4).min(bytes.len());
+    answer.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"))
+        || length.is_some_and(|length: usize| body >= length)
 }
 
 fn parse(text: &str) -> Result<Answer> {
@@ -127,6 +145,21 @@ mod tests {
         check("", None);
         check("SSH-2.0-OpenSSH_9.2\r\n", None);
         check("HTTP/1.1 many\r\n\r\n", None);
+    }
+
+    #[test]
+    fn an_answer_is_read_as_far_as_it_goes() {
+        for (text, whole) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", false),
+            ("HTTP/1.1 200 OK\r\n\r\nab", false),
+            ("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", true),
+            ("", false),
+        ] {
+            assert_eq!(is_whole(text.as_bytes()), whole, "{text:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,55 @@
+//! Requests that a shipped rule must see, and how long their alerts take.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::http::Answer;
+use crate::wait::{self, Stopwatch};
+
+/// The promise: an alert is there within a second.
+const ALERT_MAX: Duration = Duration::from_secs(1);
+
+/// Longest wait, so that a late alert is told from none.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A request target, and the part of it that its alert's evidence shows.
+pub(super) struct Attack {
+    pub(super) target: &'static str,
+    pub(super) mark: &'static str,
+}
+
+/// SQL in a parameter, percent-encoded as a browser sends it.
+pub(super) const SQL: Attack = Attack { target: "/?q=1%27%20OR%201=1--", mark: "OR%201=1--" };
+
+/// A script in a parameter, raw, as curl sends it: hyper refuses such a head, the record stays.
+pub(super) const SCRIPT: Attack =
+    Attack { target: "/?q=<script>alert(1)</script>", mark: "<script>alert(1)" };
+
+/// A way out of the directory.
+pub(super) const TRAVERSAL: Attack =
+    Attack { target: "/?file=../../../../etc/passwd", mark: "etc/passwd" };
+
+/// Sends the attack; answers when its alert is in alerts.log and in `/alerts`.
+pub(super) fn alert_after(
+    attack: &Attack,
+    send: impl Fn(&str) -> Result<Answer>,
+    alerts_log: impl Fn() -> Result<String>,
+) -> Result<String> {
+    let watch = Stopwatch::start();
+    send(attack.target)?;
+    let seen = |text: &str| text.contains(attack.mark).then_some(());
+    let logged = wait::until(PATIENCE, || Ok(seen(&alerts_log()?)))?;
+    let logged_after = watch.elapsed();
+    logged.with_context(|| format!("{}: no alert in alerts.log", attack.target))?;
+    let shown = wait::until(PATIENCE, || Ok(seen(&send("/alerts")?.body)))?;
+    let shown_after = watch.elapsed();
+    shown.with_context(|| format!("{}: no alert in /alerts", attack.target))?;
+    let figure = format!(
+        "in alerts.log after {} ms, in /alerts after {} ms",
+        logged_after.as_millis(),
+        shown_after.as_millis()
+    );
+    ensure!(shown_after <= ALERT_MAX, "{}: too late: {figure}", attack.target);
+    Ok(figure)
+}
