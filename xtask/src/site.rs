@@ -2,7 +2,7 @@
 //! their own defaults have it.
 
 use std::ffi::{OsStr, OsString};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -13,8 +13,7 @@ use crate::http::Address;
 /// Addresses and paths of one webapp and one sentinel.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub(crate) listen: SocketAddr,
     pub(crate) rules: PathBuf,
     pub(crate) log_dir: PathBuf,
     pub(crate) alerts: PathBuf,
@@ -35,11 +34,16 @@ impl Site {
         let Some(port) = port.parse().ok().filter(|port| *port != 0) else {
             bail!("PORT={port}: a port from 1 to 65535 is needed");
         };
+        let host = text("HOST", "127.0.0.1")?;
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);
+        let address: IpAddr = match bare {
+            "localhost" => Ipv4Addr::LOCALHOST.into(),
+            _ => bare.parse().with_context(|| format!("HOST={host}"))?,
+        };
         let log_dir = path("LOG_DIR", "logs".into());
         let state_dir = path("SENTINEL_STATE_DIR", log_dir.join(".sentinel"));
         Ok(Self {
-            host: text("HOST", "127.0.0.1")?,
-            port,
+            listen: SocketAddr::new(address, port),
             rules: path("SENTINEL_RULES", "rules/default.toml".into()),
             alerts: path("SENTINEL_ALERTS", log_dir.join("alerts.log")),
             socket: path("SENTINEL_SOCKET", state_dir.join("sentinel.sock")),
@@ -50,9 +54,9 @@ impl Site {
 
     /// Fails when another webapp or sentinel is already there: it would answer in place of ours.
     pub(crate) fn check_free(&self) -> Result<()> {
-        let (host, port) = (self.host.as_str(), self.port);
-        TcpListener::bind((host, port)).with_context(|| {
-            format!("{host}:{port} cannot be listened on; end what is there, or set HOST or PORT")
+        let listen = self.listen;
+        TcpListener::bind(listen).with_context(|| {
+            format!("{listen} cannot be listened on; end what is there, or set HOST or PORT")
         })?;
         if UnixStream::connect(&self.socket).is_ok() {
             let (socket, log_dir) = (self.socket.display(), self.log_dir.display());
@@ -79,9 +83,9 @@ impl Site {
     pub(crate) fn webapp_arguments(&self) -> Vec<OsString> {
         vec![
             "--host".into(),
-            self.host.clone().into(),
+            self.listen.ip().to_string().into(),
             "--port".into(),
-            self.port.to_string().into(),
+            self.listen.port().to_string().into(),
             "--log-dir".into(),
             self.log_dir.clone().into(),
             "--sentinel-socket".into(),
@@ -95,18 +99,14 @@ impl Site {
     }
 
     /// Where this machine reaches webapp: one that listens everywhere is here too.
-    pub(crate) fn webapp(&self) -> Result<SocketAddr> {
-        let host = self.host.as_str();
-        let found = (host, self.port).to_socket_addrs().with_context(|| format!("HOST={host}"))?;
-        let mut found = found.collect::<Vec<_>>().into_iter();
-        let mut address = found.next().with_context(|| format!("HOST={host}: no address"))?;
-        if address.ip().is_unspecified() {
-            address.set_ip(match address.ip() {
-                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
+    pub(crate) fn webapp(&self) -> SocketAddr {
+        let mut address = self.listen;
+        match address.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
         }
-        Ok(address)
+        address
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
     #[track_caller]
     fn check(set: &[(&str, &str)], url: &str, socket: &str, alerts: &str) {
         let site = site(set).unwrap();
-        assert_eq!(site.webapp().unwrap().to_string(), url);
+        assert_eq!(site.webapp().to_string(), url);
         assert_eq!(site.socket.to_str(), Some(socket));
         assert_eq!(site.alerts.to_str(), Some(alerts));
     }
@@ -144,10 +144,14 @@ mod tests {
         check(&[("HOST", "0.0.0.0")], "127.0.0.1:5000", socket, alerts);
         check(&[("HOST", "::")], "[::1]:5000", socket, alerts);
         check(&[("HOST", "127.0.0.2")], "127.0.0.2:5000", socket, alerts);
+        check(&[("HOST", "[::1]")], "[::1]:5000", socket, alerts);
+        check(&[("HOST", "localhost")], "127.0.0.1:5000", socket, alerts);
     }
 
     #[test]
-    fn a_port_that_nobody_can_reach_is_refused() {
+    fn what_nobody_can_reach_is_refused() {
+        let error = format!("{:#}", site(&[("HOST", "nowhere")]).unwrap_err());
+        assert!(error.contains("HOST=nowhere"), "{error}");
         for port in ["0", "65536", "http"] {
             let error = site(&[("PORT", port)]).unwrap_err().to_string();
             assert!(error.contains(&format!("PORT={port}")), "{error}");

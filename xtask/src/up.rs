@@ -95,7 +95,7 @@ impl House {
         if let Woken::Asked = self.ready("sentinel", &site.sentinel(), "/readyz")? {
             return Ok(Woken::Asked);
         }
-        let address = site.webapp()?;
+        let address = site.webapp();
         say!("starting webapp: http://{address}/");
         self.children.push(Child::start("webapp", &program("webapp")?, |command| {
             command.args(site.webapp_arguments()).stdin(std::process::Stdio::null());

@@ -30,26 +30,21 @@ pub(super) const SCRIPT: Attack =
 pub(super) const TRAVERSAL: Attack =
     Attack { target: "/?file=../../../../etc/passwd", mark: "etc/passwd" };
 
-/// Sends the attack; answers when its alert is in alerts.log and in `/alerts`.
+/// Sends the attack; answers when its alert is in `/alerts` and in alerts.log.
 pub(super) fn alert_after(
     attack: &Attack,
     send: impl Fn(&str) -> Result<Answer>,
     alerts_log: impl Fn() -> Result<String>,
 ) -> Result<String> {
+    let target = attack.target;
     let watch = Stopwatch::start();
-    send(attack.target)?;
+    send(target)?;
     let seen = |text: &str| text.contains(attack.mark).then_some(());
-    let logged = wait::until(PATIENCE, || Ok(seen(&alerts_log()?)))?;
-    let logged_after = watch.elapsed();
-    logged.with_context(|| format!("{}: no alert in alerts.log", attack.target))?;
     let shown = wait::until(PATIENCE, || Ok(seen(&send("/alerts")?.body)))?;
-    let shown_after = watch.elapsed();
-    shown.with_context(|| format!("{}: no alert in /alerts", attack.target))?;
-    let figure = format!(
-        "in alerts.log after {} ms, in /alerts after {} ms",
-        logged_after.as_millis(),
-        shown_after.as_millis()
-    );
-    ensure!(shown_after <= ALERT_MAX, "{}: too late: {figure}", attack.target);
-    Ok(figure)
+    let after = watch.elapsed();
+    shown.with_context(|| format!("{target}: no alert in /alerts"))?;
+    // It was written before it was shown. Looked for afterwards, as it may take a while to look.
+    ensure!(alerts_log()?.contains(attack.mark), "{target}: in /alerts, but not in alerts.log");
+    ensure!(after <= ALERT_MAX, "{target}: alert only after {} ms", after.as_millis());
+    Ok(format!("alert after {} ms", after.as_millis()))
 }

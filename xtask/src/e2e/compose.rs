@@ -110,7 +110,7 @@ fn production(scratch: &Scratch, certificate: &Certificate) -> Result<()> {
     check("HTTP/2 for those who speak it", || {
         let said = tls.handshake("localhost")?;
         ensure!(said.contains("ALPN protocol: h2"), "{said}");
-        Ok(said.lines().find(|line| line.contains("group:")).unwrap_or_default().trim().to_owned())
+        Ok("")
     })?;
     for attack in [SQL, SCRIPT] {
         check(attack.target, || alert_after(&attack, get, alerts))?;
