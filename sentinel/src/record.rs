@@ -1,6 +1,6 @@
 //! A decoded line: the fields that rules name, in slots, and the line itself.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 /// A field that some rule names: its place in a [`Record`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -9,8 +9,12 @@ pub struct FieldId(u16);
 /// The fields that a rule set names. A decoder looks at nothing else.
 #[derive(Debug, Default)]
 pub struct Names {
-    ids: HashMap<Box<str>, FieldId>,
+    /// By slot.
     names: Vec<Box<str>>,
+    /// Slots by the length of their names. A decoder asks for every key of every line, and mostly
+    /// for keys that no rule names: their length alone answers most of them, where a map would
+    /// hash each.
+    by_length: Vec<Vec<FieldId>>,
 }
 
 impl Names {
@@ -19,18 +23,24 @@ impl Names {
     /// # Errors
     /// The set names more than 65,535 fields.
     pub fn intern(&mut self, name: &str) -> Result<FieldId, TooManyFields> {
-        if let Some(id) = self.ids.get(name) {
-            return Ok(*id);
+        if let Some(id) = self.find(name) {
+            return Ok(id);
         }
         let id = FieldId(u16::try_from(self.names.len()).map_err(|_| TooManyFields)?);
-        self.ids.insert(name.into(), id);
         self.names.push(name.into());
+        if self.by_length.len() <= name.len() {
+            self.by_length.resize_with(name.len() + 1, Vec::new);
+        }
+        if let Some(slots) = self.by_length.get_mut(name.len()) {
+            slots.push(id);
+        }
         Ok(id)
     }
 
     /// The slot of `name`, if a rule names it.
     pub fn find(&self, name: &str) -> Option<FieldId> {
-        self.ids.get(name).copied()
+        let slots = self.by_length.get(name.len())?;
+        slots.iter().copied().find(|id| self.name(*id) == name)
     }
 
     /// The name of a slot.
@@ -49,30 +59,30 @@ impl Names {
 #[error("the rules name more than 65,535 fields")]
 pub struct TooManyFields;
 
-/// What a field holds. Borrowed from the line wherever the line holds it as it is.
-#[derive(Debug, Clone, PartialEq)]
+/// What a field holds: text, as written in the line. Whether `404` is a number is for the rule to
+/// say that compares it with one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value<'l> {
-    /// Text.
-    Text(Cow<'l, str>),
-    /// A number, as written (so that it groups and prints as written) and as it compares.
-    Number(Cow<'l, str>, f64),
-    /// `true` or `false`.
-    Bool(bool),
+    /// One value. Borrowed from the line wherever the line holds it as it is.
+    One(Cow<'l, str>),
     /// A list: a condition holds if it holds for one element.
-    List(Vec<Self>),
+    Many(Vec<Cow<'l, str>>),
 }
 
-impl Value<'_> {
+impl<'l> Value<'l> {
     /// As it is grouped by and printed; a list by its elements with commas between.
     pub fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Text(text) | Self::Number(text, _) => Cow::Borrowed(text),
-            Self::Bool(true) => Cow::Borrowed("true"),
-            Self::Bool(false) => Cow::Borrowed("false"),
-            Self::List(values) => {
-                let texts: Vec<_> = values.iter().map(Value::text).collect();
-                Cow::Owned(texts.join(","))
-            }
+            Self::One(text) => Cow::Borrowed(text),
+            Self::Many(texts) => Cow::Owned(texts.join(",")),
+        }
+    }
+
+    /// Each value that it holds.
+    pub fn elements(&self) -> &[Cow<'l, str>] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts,
         }
     }
 }
@@ -92,9 +102,29 @@ impl<'l> Record<'l> {
     }
 
     /// Fills a slot; the last value of a repeated key stands.
-    pub fn set(&mut self, id: FieldId, value: Value<'l>) {
+    pub fn set(&mut self, id: FieldId, text: impl Into<Cow<'l, str>>) {
         if let Some(slot) = self.values.get_mut(usize::from(id.0)) {
-            *slot = Some(value);
+            *slot = Some(Value::One(text.into()));
+        }
+    }
+
+    /// Makes a slot an empty list.
+    pub fn set_list(&mut self, id: FieldId) {
+        if let Some(slot) = self.values.get_mut(usize::from(id.0)) {
+            *slot = Some(Value::Many(Vec::new()));
+        }
+    }
+
+    /// Adds an element to a slot's list, which begins with what the slot holds.
+    pub fn push(&mut self, id: FieldId, text: Cow<'l, str>) {
+        let Some(slot) = self.values.get_mut(usize::from(id.0)) else { return };
+        match slot.take() {
+            Some(Value::Many(mut texts)) => {
+                texts.push(text);
+                *slot = Some(Value::Many(texts));
+            }
+            Some(Value::One(first)) => *slot = Some(Value::Many(vec![first, text])),
+            None => *slot = Some(Value::Many(vec![text])),
         }
     }
 

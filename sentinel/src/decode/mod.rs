@@ -1,6 +1,20 @@
 //! A line → the fields that rules name.
 
-use crate::record::{Names, Record};
+use std::borrow::Cow;
+
+use crate::record::{FieldId, Names, Record};
+
+mod clf;
+mod json;
+mod stamp;
+
+pub(crate) use stamp::Stamp;
+
+/// True in a record whose line is not what its source's format says, or JSON that is broken.
+pub const PARSE_ERROR: &str = "parse_error";
+
+/// True in a record whose line is not UTF-8.
+pub const ENCODING_ERROR: &str = "encoding_error";
 
 /// How the lines of a source are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,25 +41,71 @@ impl Format {
         ("common", Self::Common),
         ("text", Self::Text),
     ];
-}
 
-/// Reads the fields of a line that `names` holds.
-pub fn decode<'l>(_format: Format, line: &'l str, names: &Names) -> Record<'l> {
-    use crate::record::Value;
-    let mut record = Record::new(line, names);
-    if let Ok(serde_json::Value::Object(object)) = serde_json::from_str(line) {
-        for (key, value) in object {
-            let Some(id) = names.find(&key) else { continue };
-            match value {
-                serde_json::Value::String(text) => record.set(id, Value::Text(text.into())),
-                serde_json::Value::Bool(bool) => record.set(id, Value::Bool(bool)),
-                serde_json::Value::Number(number) => record.set(
-                    id,
-                    Value::Number(number.to_string().into(), number.as_f64().unwrap_or(0.0)),
-                ),
-                _ => {}
-            }
+    /// Its name in a rule file.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| name)
+    }
+
+    /// What [`Auto`](Self::Auto) takes a line for.
+    pub fn of(self, line: &[u8]) -> Self {
+        match self {
+            Self::Auto if looks_like_json(line) => Self::Json,
+            Self::Auto if clf::time(line).is_some() => Self::Combined,
+            Self::Auto => Self::Text,
+            told => told,
         }
     }
-    record
+}
+
+pub(crate) fn looks_like_json(line: &[u8]) -> bool {
+    line.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// Reads lines for one rule set.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    clf: clf::Slots,
+    parse_error: Option<FieldId>,
+    encoding_error: Option<FieldId>,
+}
+
+impl Decoder {
+    pub(crate) fn new(names: &Names) -> Self {
+        Self {
+            clf: clf::Slots::new(names),
+            parse_error: names.find(PARSE_ERROR),
+            encoding_error: names.find(ENCODING_ERROR),
+        }
+    }
+
+    /// The record of a line: what can be read of it, whatever it is.
+    pub(crate) fn decode<'l>(
+        &self,
+        format: Format,
+        line: &'l Cow<'_, str>,
+        names: &Names,
+    ) -> Record<'l> {
+        let mut record = Record::new(line, names);
+        let whole = match format {
+            Format::Auto if looks_like_json(line.as_bytes()) => {
+                json::read(line, names, &mut record).is_ok()
+            }
+            Format::Auto => {
+                clf::read(line, &self.clf, &mut record);
+                true
+            }
+            Format::Json => json::read(line, names, &mut record).is_ok(),
+            Format::Combined | Format::Common => clf::read(line, &self.clf, &mut record),
+            Format::Text => true,
+        };
+        if let (Some(id), false) = (self.parse_error, whole) {
+            record.set(id, "true");
+        }
+        // Decoded lossily: an owned line is one that had to be mended.
+        if let (Some(id), Cow::Owned(_)) = (self.encoding_error, line) {
+            record.set(id, "true");
+        }
+        record
+    }
 }

@@ -13,7 +13,7 @@ const UNITS: [(&str, i64); 5] = [
 
 /// Reads whole numbers with units, longest unit first and each at most once: `90s`, `1h30m`,
 /// `250ms`, `7d`. None: anything else, or beyond what a span holds.
-pub(super) fn parse(text: &str) -> Option<Span> {
+pub(crate) fn parse(text: &str) -> Option<Span> {
     let mut rest = text;
     let mut units = UNITS.iter();
     let mut total = 0_i64;

@@ -2,8 +2,11 @@
 
 use std::{fmt, ops::Range};
 
+use serde::Serialize;
+
 /// Whether a rule set can live with a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The set is refused.
     Error,
@@ -15,7 +18,7 @@ pub enum Severity {
 ///
 /// Displayed as compilers do: place and message, the line, and a caret under the words that are
 /// meant, with a suggestion where there is one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// Error or warning.
     pub severity: Severity,
@@ -30,8 +33,10 @@ pub struct Fault {
     /// What to do, under the caret; may be empty.
     pub help: String,
     /// The text of the line.
+    #[serde(skip)]
     excerpt: String,
     /// How many characters of it are meant.
+    #[serde(skip)]
     width: usize,
 }
 

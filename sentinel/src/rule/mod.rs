@@ -5,17 +5,21 @@ use std::{borrow::Cow, collections::BTreeMap, num::NonZeroU32};
 use shared::alert::Level;
 
 use crate::{
-    decode::Format,
+    decode::{Decoder, Format},
+    matching::{Condition, Prefilter},
     record::{FieldId, Names},
     time::Span,
 };
 
-mod duration;
+pub(crate) mod duration;
 mod fault;
 pub mod load;
 mod parse;
 
+mod template;
+
 pub use fault::{Fault, Severity};
+pub use template::VALUE_CHARS_MAX;
 
 /// All rules of a set, and what they are compiled to together.
 #[derive(Debug)]
@@ -28,6 +32,10 @@ pub struct RuleSet {
     pub names: Names,
     /// SHA-256 of all files' content, in hex.
     pub digest: String,
+    /// The slot of `line`, which no decoder fills.
+    pub(crate) line: FieldId,
+    pub(crate) decoder: Decoder,
+    pub(crate) prefilter: Prefilter,
 }
 
 /// A declared source.
@@ -47,10 +55,7 @@ impl RuleSet {
     /// Reads the texts of files, given as (path, text): the set, and every fault in the order of
     /// its place. There is a set exactly where no fault is an error.
     pub fn parse(files: &[(String, String)]) -> (Option<Self>, Vec<Fault>) {
-        match parse::parse(files) {
-            Ok(set) => (Some(set), Vec::new()),
-            Err(faults) => (None, faults),
-        }
+        parse::parse(files)
     }
 }
 
@@ -81,20 +86,29 @@ pub struct Rule {
     pub cooldown: Span,
     /// None: every match is a trip.
     pub correlation: Option<Correlation>,
-    /// Equal for rules that mean the same: after an edit, state is kept only where it is.
+    /// Equal for rules of one id that match, group and count alike: after an edit, state is kept
+    /// only where it is. What a rule is called and says may change without losing state.
     pub digest: u128,
-    pub(crate) conditions: Vec<(FieldId, String)>,
+    /// What the digest is made of, but for the id.
+    meaning: String,
+    /// None: every source.
+    sources: Option<Vec<String>>,
+    pub(crate) matches: Vec<Condition>,
+    pub(crate) except: Vec<Vec<Condition>>,
+    message: template::Template,
 }
 
 impl Rule {
     /// Whether it looks at the lines of that source.
-    pub fn applies_to(&self, _source: &str) -> bool {
-        true
+    pub fn applies_to(&self, source: &str) -> bool {
+        self.sources.as_ref().is_none_or(|names| names.iter().any(|name| name == source))
     }
 
-    /// What its alert says of the match that raised it, which is the `count`th.
-    pub fn message(&self, _fields: &dyn Fields, _count: u64) -> String {
-        self.title.clone()
+    /// What its alert says: the rule's `message` with the values of the match that tripped, which
+    /// is the `count`th. Values are data: nothing in them can act on a terminal.
+    pub fn message(&self, fields: &dyn Fields, count: u64) -> String {
+        let timespan = self.correlation.as_ref().map_or("-", |c| &c.timespan_text);
+        self.message.fill(fields, count, timespan)
     }
 }
 

@@ -1,0 +1,195 @@
+//! What a rule asks of one field, and whether the field's values answer it.
+
+use std::{borrow::Cow, net::IpAddr};
+
+use aho_corasick::AhoCorasick;
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::{Values, literal::Literals, number, pattern::Pattern, url};
+use crate::{
+    decode::{ENCODING_ERROR, PARSE_ERROR},
+    record::FieldId,
+};
+
+/// A field and what its value must be.
+#[derive(Debug, Serialize)]
+pub(crate) struct Condition {
+    /// Its name.
+    pub(crate) name: String,
+    #[serde(skip)]
+    pub(crate) field: FieldId,
+    pub(crate) wanted: Wanted,
+    /// Upper and lower case differ.
+    pub(crate) cased: bool,
+    /// The value is looked at as written, and percent-decoded once and twice.
+    pub(crate) url: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) enum Wanted {
+    /// The field is there, or it is not.
+    Exists(bool),
+    /// One value passes all of these.
+    Tests(Vec<Test>),
+}
+
+/// An operator with its operands: of a list, one must fit.
+#[derive(Debug, Serialize)]
+pub(crate) enum Test {
+    Equal(Equal),
+    Contains(Contains),
+    StartsWith(Vec<String>),
+    EndsWith(Vec<String>),
+    Re(Vec<Pattern>),
+    Cidr(Vec<IpNet>),
+    Gt(f64),
+    Gte(f64),
+    Lt(f64),
+    Lte(f64),
+}
+
+/// Texts (`true` and `false` among them), and numbers, which compare as numbers.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Equal {
+    pub(crate) texts: Vec<String>,
+    pub(crate) numbers: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Contains {
+    texts: Vec<String>,
+    #[serde(skip)]
+    finder: AhoCorasick,
+}
+
+impl Contains {
+    pub(crate) fn new(texts: Vec<String>) -> Result<Self, aho_corasick::BuildError> {
+        let finder = AhoCorasick::new(&texts)?;
+        Ok(Self { texts, finder })
+    }
+}
+
+/// Lower case, character by character: what a text is alone and inside another must be the same.
+pub(crate) fn folded(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Cow::Owned(text.to_ascii_lowercase());
+        }
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().flat_map(char::to_lowercase).collect())
+}
+
+impl Condition {
+    /// Whether the condition holds; captures of the value that it holds for are added if so.
+    pub(super) fn holds(&self, values: &Values<'_>, captured: &mut Vec<(FieldId, String)>) -> bool {
+        let tests = match &self.wanted {
+            Wanted::Exists(exists) => return values.any(self.field, |_| true) == *exists,
+            Wanted::Tests(tests) => tests,
+        };
+        if self.url && self.field == values.line {
+            return values.line_variants().iter().any(|text| self.passes(tests, text, captured));
+        }
+        values.any(self.field, |text| {
+            if !self.url {
+                return self.passes(tests, text, captured);
+            }
+            url::variants(Cow::Borrowed(text)).iter().any(|text| self.passes(tests, text, captured))
+        })
+    }
+
+    fn passes(&self, tests: &[Test], text: &str, captured: &mut Vec<(FieldId, String)>) -> bool {
+        let before = captured.len();
+        let folded = if self.cased { Cow::Borrowed(text) } else { folded(text) };
+        let passes = tests.iter().all(|test| test.passes(text, &folded, captured));
+        if !passes {
+            captured.truncate(before);
+        }
+        passes
+    }
+
+    /// Whether one text passes, for the prefilter: captures are of no interest.
+    pub(super) fn fits(&self, text: &str) -> bool {
+        match &self.wanted {
+            Wanted::Exists(exists) => *exists,
+            Wanted::Tests(tests) => self.passes(tests, text, &mut Vec::new()),
+        }
+    }
+
+    /// Literals of which one stands in the raw line wherever this holds.
+    pub(super) fn literals(&self) -> Option<Literals> {
+        let Wanted::Tests(tests) = &self.wanted else { return None };
+        if self.is_made() {
+            return None;
+        }
+        tests.iter().filter_map(|test| test.literals(self.url)).reduce(Literals::better)
+    }
+
+    /// Whether the field's value is made by the decoder and need not stand in the line.
+    fn is_made(&self) -> bool {
+        ["@timestamp", PARSE_ERROR, ENCODING_ERROR].contains(&&*self.name)
+    }
+
+    /// Whether it compares the value as written with a number.
+    pub(super) fn is_numeric(&self) -> bool {
+        let Wanted::Tests(tests) = &self.wanted else { return false };
+        let stands = !self.url && !self.is_made();
+        stands
+            && tests.iter().any(|test| match test {
+                Test::Equal(equal) => !equal.numbers.is_empty(),
+                Test::Gt(_) | Test::Gte(_) | Test::Lt(_) | Test::Lte(_) => true,
+                _ => false,
+            })
+    }
+
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        let tests = match &self.wanted {
+            Wanted::Tests(tests) => tests.as_slice(),
+            Wanted::Exists(_) => &[],
+        };
+        tests.iter().flat_map(|test| match test {
+            Test::Re(patterns) => patterns.as_slice(),
+            _ => &[],
+        })
+    }
+}
+
+impl Test {
+    fn passes(&self, text: &str, folded: &str, captured: &mut Vec<(FieldId, String)>) -> bool {
+        match self {
+            Self::Equal(Equal { texts, numbers }) => {
+                texts.iter().any(|wanted| wanted == folded)
+                    || numbers.iter().any(|wanted| wanted == text || number::same(text, wanted))
+            }
+            Self::Contains(Contains { finder, .. }) => finder.is_match(folded),
+            Self::StartsWith(texts) => texts.iter().any(|wanted| folded.starts_with(wanted)),
+            Self::EndsWith(texts) => texts.iter().any(|wanted| folded.ends_with(wanted)),
+            Self::Re(patterns) => patterns.iter().any(|pattern| pattern.find(text, captured)),
+            Self::Cidr(nets) => text.parse::<IpAddr>().is_ok_and(|address| {
+                // An IPv4 address in IPv6 clothes is that IPv4 address.
+                let address = address.to_canonical();
+                nets.iter().any(|net| net.contains(&address))
+            }),
+            Self::Gt(bound) => number::value(text).is_some_and(|value| value > *bound),
+            Self::Gte(bound) => number::value(text).is_some_and(|value| value >= *bound),
+            Self::Lt(bound) => number::value(text).is_some_and(|value| value < *bound),
+            Self::Lte(bound) => number::value(text).is_some_and(|value| value <= *bound),
+        }
+    }
+
+    fn literals(&self, url: bool) -> Option<Literals> {
+        let texts = match self {
+            Self::Equal(Equal { texts, numbers }) if numbers.is_empty() => texts,
+            Self::Contains(Contains { texts, .. })
+            | Self::StartsWith(texts)
+            | Self::EndsWith(texts) => texts,
+            Self::Re(patterns) => {
+                let each: Option<Vec<_>> = patterns.iter().map(Pattern::literals).collect();
+                return Literals::new(each?.into_iter().flat_map(|literals| literals.0.clone()));
+            }
+            _ => return None,
+        };
+        Literals::of_texts(texts.iter().map(String::as_str), url)
+    }
+}
