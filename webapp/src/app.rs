@@ -1,0 +1,84 @@
+//! Settings in; what every request of this process shares out.
+
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Instant,
+};
+
+use parking_lot::Mutex;
+
+use crate::{guard::rate::Limiter, log::Logs, settings::Settings, upstream::Upstream};
+
+/// Clients that are told apart in [`Seen`].
+const SEEN_MAX: usize = 4_096;
+
+/// Shared by all connections.
+#[derive(Debug)]
+pub struct App {
+    /// As read at the start.
+    pub settings: Settings,
+    /// Who asked how often.
+    pub limiter: Limiter,
+    /// sentinel, at the other end of its socket.
+    pub upstream: Upstream,
+    /// Where records go.
+    pub logs: Logs,
+    /// What is counted and told by the heartbeat.
+    pub counters: Counters,
+    /// Whose forwarded headers were already told.
+    pub spoofers: Seen,
+    /// A log makes no progress.
+    pub log_degraded: AtomicBool,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections that were accepted.
+    pub connections: AtomicU64,
+    /// Connections that were closed at once for want of room.
+    pub connections_shed: AtomicU64,
+    /// Connections that never sent a byte.
+    pub connections_silent: AtomicU64,
+    /// Requests that got a record.
+    pub requests: AtomicU64,
+}
+
+impl Counters {
+    /// Adds one.
+    pub fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Remembers whom something was told about, roughly: it forgets all of them when it is full.
+#[derive(Debug, Default)]
+pub struct Seen(Mutex<HashSet<IpAddr>>);
+
+impl Seen {
+    /// Whether this is the first time.
+    pub fn is_first(&self, client: IpAddr) -> bool {
+        let mut seen = self.0.lock();
+        if seen.len() >= SEEN_MAX {
+            seen.clear();
+        }
+        seen.insert(client)
+    }
+}
+
+impl App {
+    /// Ready to serve.
+    pub fn new(settings: Settings, logs: Logs, now: Instant) -> Self {
+        Self {
+            limiter: Limiter::new(settings.rate.clone(), now),
+            upstream: Upstream::new(settings.sentinel_socket.clone()),
+            logs,
+            counters: Counters::default(),
+            spoofers: Seen::default(),
+            log_degraded: AtomicBool::new(false),
+            settings,
+        }
+    }
+}

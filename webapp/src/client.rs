@@ -1,0 +1,233 @@
+//! The peer's address and forwarded headers in; whom the limits apply to out.
+//!
+//! A client that could choose its own address could have a rate limit for each word it knows.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use hyper::HeaderMap;
+
+use crate::settings::Proxies;
+
+/// Most hops that are followed.
+const HOPS_MAX: usize = 16;
+
+/// Most bytes of forwarded headers that are read.
+const FORWARDED_BYTES_MAX: usize = 1_024;
+
+/// Headers in which proxies name a client; from anybody else they are noise or an attempt.
+const FORWARDED: [&str; 4] = ["x-forwarded-for", "forwarded", "x-real-ip", "true-client-ip"];
+
+/// Who is on the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    address: IpAddr,
+    peer: IpAddr,
+    forwarding: Forwarding,
+}
+
+/// What the forwarded headers were worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forwarding {
+    /// The peer is the client and sent no such header.
+    Direct,
+    /// The peer is no proxy of ours and sent such a header.
+    Spoofed,
+    /// The peer is a proxy of ours.
+    Trusted,
+    /// The peer is a proxy of ours, and its header holds what is no address.
+    Malformed,
+}
+
+impl Client {
+    /// Walks the configured header from the right, past the proxies we run ourselves; the first
+    /// address that is none of them is the client. What cannot be read ends the walk at the last
+    /// good hop.
+    pub fn identify(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Self {
+        let peer = peer.to_canonical();
+        if !proxies.is_trusted(peer) {
+            let sent = FORWARDED.iter().any(|name| headers.contains_key(*name))
+                || headers.contains_key(proxies.header.as_str());
+            let forwarding = if sent { Forwarding::Spoofed } else { Forwarding::Direct };
+            return Self { address: peer, peer, forwarding };
+        }
+        let lines: Vec<&[u8]> =
+            headers.get_all(proxies.header.as_str()).iter().map(|line| line.as_bytes()).collect();
+        let bytes: usize = lines.iter().map(|line| line.len()).sum();
+        let mut client = Self { address: peer, peer, forwarding: Forwarding::Trusted };
+        if bytes > FORWARDED_BYTES_MAX {
+            client.forwarding = Forwarding::Malformed;
+            return client;
+        }
+        let hops = lines.iter().rev().flat_map(|line| line.rsplit(|b| *b == b','));
+        for (hop, text) in hops.enumerate() {
+            let address = std::str::from_utf8(text).ok().and_then(|text| address(text.trim()));
+            let Some(address) = address.filter(|_| hop < HOPS_MAX) else {
+                client.forwarding = Forwarding::Malformed;
+                break;
+            };
+            client.address = address;
+            if !proxies.is_trusted(address) {
+                break;
+            }
+        }
+        client
+    }
+
+    /// Whom the limits apply to.
+    pub fn address(self) -> IpAddr {
+        self.address
+    }
+
+    /// The other end of the connection.
+    pub fn peer(self) -> IpAddr {
+        self.peer
+    }
+
+    /// Whether the peer is a proxy of ours, so that its other forwarded headers count.
+    pub fn is_forwarded(self) -> bool {
+        matches!(self.forwarding, Forwarding::Trusted | Forwarding::Malformed)
+    }
+
+    /// Why this client's forwarded headers are suspicious, if they are.
+    pub fn suspicion(self) -> Option<&'static str> {
+        match self.forwarding {
+            Forwarding::Direct | Forwarding::Trusted => None,
+            Forwarding::Spoofed => Some("forwarded header from a peer that is no trusted proxy"),
+            Forwarding::Malformed => Some("forwarded header that holds no address"),
+        }
+    }
+}
+
+/// `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]:80`, `fe80::1%eth0`; not `unknown`, `_hidden` or `0.0.0.0`.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (bare, port) = rest.split_once(']')?;
+            if !port.is_empty() {
+                port.strip_prefix(':')?.parse::<u16>().ok()?;
+            }
+            bare
+        }
+        None => match text.split_once(':') {
+            Some((bare, port)) if bare.parse::<Ipv4Addr>().is_ok() => {
+                port.parse::<u16>().ok()?;
+                bare
+            }
+            _ => text,
+        },
+    };
+    let bare = bare.split_once('%').map_or(bare, |(address, _zone)| address);
+    let address: IpAddr = bare.parse().ok()?;
+    let address = address.to_canonical();
+    (!address.is_unspecified()).then_some(address)
+}
+
+/// The network that counts as one client: an IPv4 address, or that many bits of an IPv6 address.
+///
+/// A single IPv6 customer usually holds a /64, 2^64 addresses: each of them a fresh limit otherwise.
+pub fn network(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let host_bits = 128_u32.saturating_sub(u32::from(ipv6_prefix)).min(127);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> host_bits << host_bits))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn proxies() -> Proxies {
+        Proxies {
+            trusted: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+            header: "x-forwarded-for".to_owned(),
+        }
+    }
+
+    fn client(peer: &str, lines: &[&str]) -> Client {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            headers.append(HeaderName::from_static("x-forwarded-for"), value);
+        }
+        Client::identify(peer.parse().unwrap(), &headers, &proxies())
+    }
+
+    #[track_caller]
+    fn check(peer: &str, lines: &[&str], address: &str, forwarding: Forwarding) {
+        let found = client(peer, lines);
+        assert_eq!((found.address.to_string().as_str(), found.forwarding), (address, forwarding));
+    }
+
+    #[test]
+    fn forwarded_for_counts_only_behind_a_trusted_proxy() {
+        check("192.0.2.1", &[], "192.0.2.1", Forwarding::Direct);
+        check("192.0.2.1", &["198.51.100.7"], "192.0.2.1", Forwarding::Spoofed);
+        check("10.0.0.1", &["198.51.100.7"], "198.51.100.7", Forwarding::Trusted);
+        check("10.0.0.1", &[], "10.0.0.1", Forwarding::Trusted);
+    }
+
+    #[test]
+    fn the_right_most_stranger_is_the_client() {
+        check("10.0.0.1", &["1.1.1.1, 198.51.100.7"], "198.51.100.7", Forwarding::Trusted);
+        check(
+            "10.0.0.1",
+            &["1.1.1.1, 198.51.100.7, 10.2.2.2"],
+            "198.51.100.7",
+            Forwarding::Trusted,
+        );
+        check("10.0.0.1", &["1.1.1.1", "198.51.100.7"], "198.51.100.7", Forwarding::Trusted);
+        check("10.0.0.1", &["10.3.3.3, 10.2.2.2"], "10.3.3.3", Forwarding::Trusted);
+    }
+
+    #[test]
+    fn what_is_no_address_ends_the_walk_at_the_last_good_hop() {
+        check("10.0.0.1", &["unknown"], "10.0.0.1", Forwarding::Malformed);
+        check("10.0.0.1", &["1.1.1.1, _hidden, 10.2.2.2"], "10.2.2.2", Forwarding::Malformed);
+        check("10.0.0.1", &["0.0.0.0"], "10.0.0.1", Forwarding::Malformed);
+        check("10.0.0.1", &[""], "10.0.0.1", Forwarding::Malformed);
+        let long = "1.1.1.1,".repeat(200);
+        check("10.0.0.1", &[&long], "10.0.0.1", Forwarding::Malformed);
+        let hops = vec!["10.0.0.9"; 17].join(",");
+        check("10.0.0.1", &[&hops], "10.0.0.9", Forwarding::Malformed);
+    }
+
+    #[test]
+    fn spellings_of_an_address() {
+        for (text, address) in [
+            ("198.51.100.7:4711", "198.51.100.7"),
+            ("[2001:db8::7]:4711", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("fe80::7%eth0", "fe80::7"),
+            ("::ffff:198.51.100.7", "198.51.100.7"),
+        ] {
+            check("10.0.0.1", &[text], address, Forwarding::Trusted);
+        }
+        check("::ffff:10.0.0.1", &["198.51.100.7"], "198.51.100.7", Forwarding::Trusted);
+    }
+
+    #[test]
+    fn a_network_is_a_client() {
+        for (address, prefix, expected) in [
+            ("198.51.100.7", 64, "198.51.100.7"),
+            ("2001:db8:1:2:3::7", 64, "2001:db8:1:2::"),
+            ("2001:db8:1:2:3::7", 48, "2001:db8:1::"),
+            ("::ffff:198.51.100.7", 64, "198.51.100.7"),
+        ] {
+            let network = network(address.parse().unwrap(), prefix);
+            assert_eq!(network.to_string(), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_untrusted_peers_header_never_changes_the_answer(line in "[ -~]{0,64}") {
+            prop_assert_eq!(client("192.0.2.1", &[&line]).address, client("192.0.2.1", &[]).address);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Bytes of a connection in; the head that is being sent, as far as it came, out.
+//!
+//! hyper answers what it cannot parse without telling anybody what it was. Of `/?q=<script>` sent raw
+//! no rule would ever see a byte, so the reader keeps the beginning of each head. Pure: told the time.
+
+use std::time::Instant;
+
+/// Bytes of a head that are kept.
+const KEPT_BYTES_MAX: usize = 2 * 1_024;
+
+/// Bytes behind a head that are kept until its body's length is known.
+const BEHIND_BYTES_MAX: usize = 8 * 1_024;
+
+/// Where in its requests a connection is.
+#[derive(Debug, Default)]
+pub struct Heads {
+    phase: Phase,
+    kept: Vec<u8>,
+    began: Option<Instant>,
+    /// Bytes of the current line but CR; a line without any ends the head.
+    line_bytes: usize,
+    behind: Vec<u8>,
+    /// Bytes behind the head that did not fit into `behind`.
+    behind_lost: bool,
+    served: u64,
+    any: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// In a head, or before one.
+    #[default]
+    Head,
+    /// Behind a head that nobody has been told of yet.
+    Behind,
+    /// In a body, with so many bytes to come.
+    Body(u64),
+    /// In a body whose end only hyper sees.
+    Chunked,
+    /// No head will be read any more.
+    Over,
+}
+
+/// The body of the head that was parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// So many bytes, perhaps none.
+    Known(u64),
+    /// Chunks.
+    Chunked,
+}
+
+/// A head that no request came of.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unserved {
+    /// Its beginning.
+    pub head: Vec<u8>,
+    /// When its first byte came.
+    pub began: Instant,
+}
+
+impl Heads {
+    /// Bytes that were just read.
+    pub fn push(&mut self, mut bytes: &[u8], now: Instant) {
+        self.any |= !bytes.is_empty();
+        while let Some((first, rest)) = bytes.split_first() {
+            match &mut self.phase {
+                Phase::Over | Phase::Chunked => return,
+                Phase::Body(left) => {
+                    let body = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    *left -= body as u64;
+                    bytes = bytes.get(body..).unwrap_or_default();
+                    if *left == 0 {
+                        self.phase = Phase::Head;
+                    }
+                }
+                Phase::Behind => {
+                    let room = BEHIND_BYTES_MAX - self.behind.len();
+                    self.behind_lost |= room < bytes.len();
+                    self.behind.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+                    return;
+                }
+                // Empty lines before a head are allowed (RFC 9112 §2.2).
+                Phase::Head if self.began.is_none() && matches!(first, b'\r' | b'\n') => {
+                    bytes = rest;
+                }
+                Phase::Head => {
+                    self.began.get_or_insert(now);
+                    if self.kept.len() < KEPT_BYTES_MAX {
+                        self.kept.push(*first);
+                    }
+                    match first {
+                        b'\n' if self.line_bytes == 0 => self.phase = Phase::Behind,
+                        b'\n' => self.line_bytes = 0,
+                        b'\r' => {}
+                        _ => self.line_bytes += 1,
+                    }
+                    bytes = rest;
+                }
+            }
+        }
+    }
+
+    /// hyper has parsed a head and hands its request over. Returns when its first byte came.
+    pub fn parsed(&mut self, length: Length, now: Instant) -> Instant {
+        self.served += 1;
+        let began = self.began.take().unwrap_or(now);
+        self.kept.clear();
+        self.line_bytes = 0;
+        self.phase = match length {
+            Length::Known(0) => Phase::Head,
+            Length::Known(bytes) => Phase::Body(bytes),
+            Length::Chunked => Phase::Chunked,
+        };
+        let behind = std::mem::take(&mut self.behind);
+        if std::mem::take(&mut self.behind_lost) {
+            // Where the next head begins is unknown until this one is answered.
+            self.phase = Phase::Chunked;
+        }
+        self.push(&behind, now);
+        began
+    }
+
+    /// The request was answered; with `close` nothing that follows is a head.
+    pub fn answered(&mut self, close: bool) {
+        if close {
+            self.phase = Phase::Over;
+        } else if self.phase == Phase::Chunked {
+            self.phase = Phase::Head;
+        }
+    }
+
+    /// The head that was begun and never became a request.
+    pub fn unserved(&mut self) -> Option<Unserved> {
+        if !matches!(self.phase, Phase::Head | Phase::Behind) {
+            return None;
+        }
+        let began = self.began.take()?;
+        Some(Unserved { head: std::mem::take(&mut self.kept), began })
+    }
+
+    /// Not a byte came.
+    pub fn is_silent(&self) -> bool {
+        !self.any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock;
+
+    const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+    const POST: &[u8] = b"POST /b HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
+
+    fn unserved(heads: &mut Heads) -> Option<String> {
+        heads.unserved().map(|unserved| String::from_utf8(unserved.head).unwrap())
+    }
+
+    #[test]
+    fn a_head_without_a_request_is_kept() {
+        for (bytes, expected) in [
+            (b"" as &[u8], None),
+            (b"\r\n\r\n", None),
+            (b"G", Some("G")),
+            (b"\r\nGET /<", Some("GET /<")),
+            (GET, Some("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")),
+            (b"GET /\n\nbehind", Some("GET /\n\n")),
+        ] {
+            let mut heads = Heads::default();
+            heads.push(bytes, clock());
+            assert_eq!(unserved(&mut heads).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_long_head_keeps_its_beginning() {
+        let mut heads = Heads::default();
+        heads.push(&[b'x'; 5_000], clock());
+        assert_eq!(unserved(&mut heads).unwrap().len(), KEPT_BYTES_MAX);
+    }
+
+    #[test]
+    fn the_head_behind_a_body_is_found() {
+        let mut heads = Heads::default();
+        heads.push(&[POST, b"GET /<"].concat(), clock());
+        heads.parsed(Length::Known(3), clock());
+        heads.answered(false);
+        assert_eq!(unserved(&mut heads).as_deref(), Some("GET /<"));
+    }
+
+    #[test]
+    fn a_body_is_no_head() {
+        let mut heads = Heads::default();
+        heads.push(POST, clock());
+        heads.parsed(Length::Known(5), clock());
+        heads.push(b"d", clock());
+        assert_eq!(unserved(&mut heads), None);
+        heads.push(b"eGET", clock());
+        assert_eq!(unserved(&mut heads).as_deref(), Some("GET"));
+    }
+
+    #[test]
+    fn chunks_end_with_the_answer() {
+        let mut heads = Heads::default();
+        heads.push(b"POST / HTTP/1.1\r\n\r\n1\r\n", clock());
+        heads.parsed(Length::Chunked, clock());
+        heads.push(b"a\r\n0\r\n\r\n", clock());
+        assert_eq!(unserved(&mut heads), None);
+        heads.answered(false);
+        heads.push(b"GET /<", clock());
+        assert_eq!(unserved(&mut heads).as_deref(), Some("GET /<"));
+    }
+
+    #[test]
+    fn nothing_follows_a_close() {
+        let mut heads = Heads::default();
+        heads.push(GET, clock());
+        heads.parsed(Length::Known(0), clock());
+        heads.answered(true);
+        heads.push(b"GET /<", clock());
+        assert_eq!(unserved(&mut heads), None);
+        assert!(!heads.is_silent());
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_does_not_matter(cuts in prop::collection::vec(1..20_usize, 0..20)) {
+            let bytes = [GET, POST, GET, b"GET /<script> HTTP/1.1\r\n"].concat();
+            let mut heads = Heads::default();
+            let mut rest = bytes.as_slice();
+            for cut in cuts {
+                let (now, later) = rest.split_at(cut.min(rest.len()));
+                heads.push(now, clock());
+                rest = later;
+            }
+            heads.push(rest, clock());
+            for length in [0, 3, 0] {
+                heads.parsed(Length::Known(length), clock());
+                heads.answered(false);
+            }
+            let last = unserved(&mut heads);
+            prop_assert_eq!(last.as_deref(), Some("GET /<script> HTTP/1.1\r\n"));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What was decided in; the answer with all its headers out, and its records written. The one place
+//! that does either.
+
+use std::{sync::Arc, time::Instant};
+
+use hyper::{
+    HeaderMap, StatusCode,
+    body::Body,
+    header::{self, HeaderName, HeaderValue},
+};
+use slog::Level;
+use warp::reply::Response;
+
+use crate::{
+    app::App,
+    clock, exchange,
+    guard::{
+        cors::{self, Cors},
+        rate::{Verdict, whole_seconds},
+    },
+    record::{Entry, Event, Outcome},
+    refusal::{Also, Kind, Refusal},
+};
+
+/// On every answer, refusals too (OWASP Secure Headers Project).
+const HEADERS: [(HeaderName, &str); 8] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
+    (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// What the guards found out, for the answer's headers.
+#[derive(Debug)]
+pub struct Findings {
+    /// What the limiter said, unless the route is exempt.
+    pub rate: Option<Verdict>,
+    /// What a page may do with the answer.
+    pub cors: Cors,
+    /// The request is a preflight.
+    pub is_preflight: bool,
+    /// Bytes of the body that arrived.
+    pub body_bytes: u64,
+}
+
+/// A request without its answer. Dropped as such (the server stops, hyper gives up), it writes down
+/// that it was aborted.
+#[derive(Debug)]
+pub struct Unfinished {
+    app: Arc<App>,
+    entry: Entry,
+    began: Instant,
+    findings: Findings,
+    done: bool,
+}
+
+impl Unfinished {
+    /// The request's first byte came at `began`.
+    pub fn new(app: Arc<App>, entry: Entry, began: Instant) -> Self {
+        let findings =
+            Findings { rate: None, cors: Cors::Same, is_preflight: false, body_bytes: 0 };
+        Self { app, entry, began, findings, done: false }
+    }
+
+    /// Where guards leave what they found.
+    pub fn findings(&mut self) -> &mut Findings {
+        &mut self.findings
+    }
+
+    /// Makes the answer, and writes the records.
+    pub fn finish(mut self, outcome: Result<Response, Refusal>) -> Response {
+        let mut response = match &outcome {
+            Ok(_) => None,
+            Err(refusal) => {
+                Some(refusal.respond(&self.entry.id, self.entry.path(), self.app.limiter.policy()))
+            }
+        };
+        let (mut response, refusal) = match (outcome, response.take()) {
+            (Ok(response), _) => (response, None),
+            (Err(refusal), Some(response)) => (response, Some(refusal)),
+            (Err(refusal), None) => (Response::default(), Some(refusal)),
+        };
+        self.headers(response.headers_mut());
+        let bytes = response.body().size_hint().exact().unwrap_or_default();
+        self.record(response.status(), bytes, refusal.as_ref());
+        response
+    }
+
+    fn headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in &HEADERS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if let Ok(id) = HeaderValue::from_str(&self.entry.id) {
+            headers.insert("x-request-id", id);
+        }
+        self.cors_headers(headers);
+        self.rate_headers(headers);
+    }
+
+    fn cors_headers(&self, headers: &mut HeaderMap) {
+        let mut vary = String::from("Origin");
+        if self.findings.is_preflight {
+            vary.push_str(", Access-Control-Request-Method, Access-Control-Request-Headers");
+        }
+        for line in headers.get_all(header::VARY) {
+            if let Ok(line) = line.to_str() {
+                vary.push_str(", ");
+                vary.push_str(line);
+            }
+        }
+        if let Ok(vary) = HeaderValue::from_str(&vary) {
+            headers.insert(header::VARY, vary);
+        }
+
+        let Cors::Allowed { allow_origin, credentials } = &self.findings.cors else {
+            headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+            return;
+        };
+        // Or a page that demands it of everything it loads could not use the answer.
+        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+        if let Ok(origin) = HeaderValue::from_str(allow_origin) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        }
+        let mut fixed = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        if *credentials {
+            fixed(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+        }
+        if self.findings.is_preflight {
+            fixed(header::ACCESS_CONTROL_ALLOW_METHODS, cors::ALLOW_METHODS);
+            fixed(header::ACCESS_CONTROL_ALLOW_HEADERS, cors::ALLOW_HEADERS);
+            fixed(header::ACCESS_CONTROL_MAX_AGE, cors::MAX_AGE);
+        } else {
+            fixed(header::ACCESS_CONTROL_EXPOSE_HEADERS, cors::EXPOSE_HEADERS);
+        }
+    }
+
+    /// draft-ietf-httpapi-ratelimit-headers, so that clients can slow down before they are refused.
+    fn rate_headers(&self, headers: &mut HeaderMap) {
+        let Some(verdict) = self.findings.rate else { return };
+        let (remaining, reset) = match verdict {
+            Verdict::Passed { remaining, reset } => (remaining, reset),
+            Verdict::Limited { retry_after } | Verdict::Blocked { retry_after } => (0, retry_after),
+        };
+        let policy = self.app.limiter.policy();
+        let reset = whole_seconds(reset);
+        for (name, value) in [
+            ("ratelimit", format!("\"default\";r={remaining};t={reset}")),
+            (
+                "ratelimit-policy",
+                format!("\"default\";q={};w={}", policy.requests, policy.window.as_secs()),
+            ),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+
+    fn record(&mut self, status: StatusCode, response_bytes: u64, refusal: Option<&Refusal>) {
+        self.done = true;
+        exchange::count(&self.app);
+        self.entry.body_bytes = self.findings.body_bytes;
+        let words = refusal.map(Refusal::words);
+        let failed = status.is_client_error() || status.is_server_error();
+        let mut event = Event {
+            message: "request",
+            action: words.map_or(shared::record::action::REQUEST, |words| words.action),
+            outcome: Some(if failed { Outcome::Failure } else { Outcome::Success }),
+            reason: refusal.map(|refusal| refusal.reason),
+            duration: Some(exchange::nanos(clock().saturating_duration_since(self.began))),
+            // Of a client that left, what was sent does not matter; nobody read it.
+            status: Some(words.map_or(status.as_u16(), |words| words.status)),
+            response_bytes: Some(response_bytes),
+            rule: words.and_then(|words| words.rule),
+            entry: Some(&self.entry),
+            ..Event::default()
+        };
+        let at = exchange::wall_clock();
+        let logs = &self.app.logs;
+        logs.requests.write(Level::Info, at, &event);
+        match words.map(|words| words.also) {
+            None | Some(Also::Nowhere) => {}
+            Some(Also::Suspicious) => {
+                event.message = "request refused";
+                logs.suspicious.write(Level::Warning, at, &event);
+            }
+            Some(Also::Errors) => {
+                event.message = "request failed";
+                event.error_type = words.map(|words| words.action);
+                event.error_message = refusal.and_then(|refusal| refusal.cause.as_deref());
+                logs.errors.write(Level::Error, at, &event);
+            }
+        }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.done {
+            let refusal = Refusal::new(Kind::Aborted, "dropped before it was answered");
+            self.record(StatusCode::BAD_REQUEST, 0, Some(&refusal));
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! An unsafe request's headers in; whether a page of ours sent it out.
+//!
+//! Another site can make a browser send a request with our cookies (CWE-352). It cannot read our
+//! cookies, so it cannot repeat one of them in a header: the signed double submit (OWASP
+//! Cross-Site Request Forgery Prevention Cheat Sheet). Fetch Metadata and `Origin` only ever deny.
+
+mod token;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hyper::{HeaderMap, header};
+use subtle::ConstantTimeEq;
+
+pub use token::{KEYS_MAX, KeyRing};
+
+use crate::{guard::cors::Cors, origin::Origin};
+
+/// The header that repeats the cookie.
+pub const HEADER: &str = "x-csrf-token";
+
+/// Seconds that a browser keeps the cookie: 12 hours.
+pub const COOKIE_SECONDS: u32 = 43_200;
+
+/// Longest token that is looked at.
+const TOKEN_BYTES_MAX: usize = 256;
+
+/// How tokens are signed and carried.
+#[derive(Debug)]
+pub struct Policy {
+    /// Keys that sign and verify.
+    pub keys: KeyRing,
+    /// The cookie that holds the token.
+    pub cookie: String,
+    /// The cookie whose value a token is bound to, where a request carries one.
+    pub session_cookie: String,
+    /// `Secure`.
+    pub secure: bool,
+    /// `SameSite`.
+    pub same_site: SameSite,
+}
+
+/// `SameSite` of the cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    /// Sent when a link leads to us, not with requests of other sites.
+    Lax,
+    /// Sent with requests of our own pages alone.
+    Strict,
+    /// Sent always.
+    None,
+}
+
+impl Policy {
+    /// Decides about an unsafe request.
+    ///
+    /// # Errors
+    /// Why it is refused, for the log; the client learns no more than that it was.
+    pub fn check(
+        &self,
+        headers: &HeaderMap,
+        cors: &Cors,
+        own: Option<&Origin>,
+    ) -> Result<(), &'static str> {
+        same_origin(headers, cors, own)?;
+
+        let mut cookies = cookies(headers, &self.cookie);
+        let cookie = cookies.next().ok_or("no token cookie")?;
+        if cookies.next().is_some() {
+            // A neighbouring sub-domain can set a second one; which of them is ours?
+            return Err("more than one token cookie");
+        }
+        let mut sent = headers.get_all(HEADER).iter();
+        let token = sent.next().ok_or("no token header")?.as_bytes();
+        if sent.next().is_some() {
+            return Err("more than one token header");
+        }
+        if token.len() > TOKEN_BYTES_MAX || cookie.len() > TOKEN_BYTES_MAX {
+            return Err("token is too long");
+        }
+        if !bool::from(token.ct_eq(cookie)) {
+            return Err("token header differs from the cookie");
+        }
+        if !self.keys.verify(token, self.binding(headers)) {
+            return Err("token is not signed by us for this session");
+        }
+        Ok(())
+    }
+
+    /// The token that the request carries if it is still good (other tabs may hold it), else a new one.
+    pub fn token(&self, headers: &HeaderMap) -> String {
+        let binding = self.binding(headers);
+        let mut cookies = cookies(headers, &self.cookie);
+        if let (Some(token), None) = (cookies.next(), cookies.next())
+            && token.len() <= TOKEN_BYTES_MAX
+            && self.keys.verify_current(token, binding)
+            && let Ok(token) = std::str::from_utf8(token)
+        {
+            return token.to_owned();
+        }
+        self.keys.mint(binding)
+    }
+
+    /// `Set-Cookie`. Not `HttpOnly`: the page's script must read it. No `Domain`: this host alone.
+    pub fn set_cookie(&self, token: &str) -> String {
+        let same_site = match self.same_site {
+            SameSite::Lax => "Lax",
+            SameSite::Strict => "Strict",
+            SameSite::None => "None",
+        };
+        let secure = if self.secure { "; Secure" } else { "" };
+        let cookie = &self.cookie;
+        format!("{cookie}={token}; Path=/; Max-Age={COOKIE_SECONDS}; SameSite={same_site}{secure}")
+    }
+
+    /// What a token is bound to: the session, if there is one. A token minted before login stops
+    /// working at login, and a token of another session never works.
+    fn binding<'a>(&self, headers: &'a HeaderMap) -> &'a [u8] {
+        cookies(headers, &self.session_cookie).next().unwrap_or_default()
+    }
+}
+
+/// What the browser itself says about where the request comes from.
+fn same_origin(headers: &HeaderMap, cors: &Cors, own: Option<&Origin>) -> Result<(), &'static str> {
+    let allowed = matches!(cors, Cors::Allowed { .. });
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    let site = sites.next();
+    if sites.next().is_some() {
+        return Err("more than one sec-fetch-site header");
+    }
+    match site.map(|site| site.as_bytes()) {
+        None | Some(b"same-origin" | b"none") => {}
+        Some(_) if allowed => {}
+        Some(_) => return Err("sec-fetch-site is not same-origin"),
+    }
+    if headers.contains_key(header::ORIGIN) {
+        // `Same` was compared with our own origin, scheme and port included.
+        return match cors {
+            Cors::Same | Cors::Allowed { .. } => Ok(()),
+            Cors::Foreign => Err("origin is not allowed"),
+        };
+    }
+    if site.is_some() {
+        return Ok(());
+    }
+    let Some(referer) = headers.get(header::REFERER) else { return Ok(()) };
+    let referer = referer.to_str().ok().and_then(referer_origin);
+    if referer.is_some() && referer.as_ref() == own {
+        return Ok(());
+    }
+    Err("referer is of another origin")
+}
+
+fn referer_origin(referer: &str) -> Option<Origin> {
+    let (scheme, rest) = referer.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    Origin::new(scheme, authority)
+}
+
+/// Values of the cookies of that name, over all `Cookie` lines.
+fn cookies<'a, 'n>(
+    headers: &'a HeaderMap,
+    name: &'n str,
+) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|b| *b == b';'))
+        .filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+fn base64(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn policy() -> Policy {
+        Policy {
+            keys: KeyRing::new([KEY]),
+            cookie: "csrf_token".to_owned(),
+            session_cookie: "session".to_owned(),
+            secure: false,
+            same_site: SameSite::Lax,
+        }
+    }
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            let value = HeaderValue::from_str(value).unwrap();
+            headers.append(HeaderName::from_static(name), value);
+        }
+        headers
+    }
+
+    fn own() -> Option<Origin> {
+        Some(Origin::parse("http://app.example").unwrap())
+    }
+
+    /// `TOKEN` in a value stands for a good token without a session.
+    #[track_caller]
+    fn check(lines: &[(&'static str, &str)], cors: Cors, expected: Result<(), &str>) {
+        let policy = policy();
+        let token = policy.keys.mint(b"");
+        let filled: Vec<_> =
+            lines.iter().map(|(name, value)| (*name, value.replace("TOKEN", &token))).collect();
+        let filled: Vec<_> = filled.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(policy.check(&headers(&filled), &cors, own().as_ref()), expected, "{lines:?}");
+    }
+
+    #[test]
+    fn cookie_and_header_must_be_the_same_good_token() {
+        let other = KeyRing::new([b"another key of at least 32 bytes"]).mint(b"");
+        let foreign = format!("csrf_token={other}");
+        for (lines, expected) in [
+            (&[("cookie", "csrf_token=TOKEN"), ("x-csrf-token", "TOKEN")] as &[_], Ok(())),
+            (&[("cookie", "a=b; csrf_token=TOKEN ;c"), ("x-csrf-token", "TOKEN")], Ok(())),
+            (&[], Err("no token cookie")),
+            (&[("x-csrf-token", "TOKEN")], Err("no token cookie")),
+            (&[("cookie", "xcsrf_token=TOKEN"), ("x-csrf-token", "TOKEN")], Err("no token cookie")),
+            (&[("cookie", "csrf_token=TOKEN")], Err("no token header")),
+            (
+                &[("cookie", "csrf_token=TOKEN; csrf_token=TOKEN"), ("x-csrf-token", "TOKEN")],
+                Err("more than one token cookie"),
+            ),
+            (
+                &[
+                    ("cookie", "csrf_token=TOKEN"),
+                    ("cookie", "csrf_token=tossed"),
+                    ("x-csrf-token", "TOKEN"),
+                ],
+                Err("more than one token cookie"),
+            ),
+            (
+                &[
+                    ("cookie", "csrf_token=TOKEN"),
+                    ("x-csrf-token", "TOKEN"),
+                    ("x-csrf-token", "TOKEN"),
+                ],
+                Err("more than one token header"),
+            ),
+            (
+                &[("cookie", "csrf_token=TOKEN"), ("x-csrf-token", "TOKENx")],
+                Err("token header differs from the cookie"),
+            ),
+            (
+                &[("cookie", "csrf_token=made-up"), ("x-csrf-token", "made-up")],
+                Err("token is not signed by us for this session"),
+            ),
+            (
+                &[("cookie", "csrf_token="), ("x-csrf-token", "")],
+                Err("token is not signed by us for this session"),
+            ),
+            (
+                &[("cookie", &foreign), ("x-csrf-token", &other)],
+                Err("token is not signed by us for this session"),
+            ),
+            (
+                &[("cookie", "csrf_token=TOKEN; session=42"), ("x-csrf-token", "TOKEN")],
+                Err("token is not signed by us for this session"),
+            ),
+            (
+                &[("cookie", &format!("csrf_token={}", "a".repeat(257))), ("x-csrf-token", "a")],
+                Err("token is too long"),
+            ),
+        ] {
+            check(lines, Cors::Same, expected);
+        }
+    }
+
+    #[test]
+    fn a_browser_that_says_it_is_another_site_is_believed() {
+        let allowed =
+            || Cors::Allowed { allow_origin: "https://a.example".into(), credentials: true };
+        for (extra, cors, expected) in [
+            (&[("sec-fetch-site", "same-origin")] as &[(&'static str, &str)], Cors::Same, Ok(())),
+            (&[("sec-fetch-site", "none")], Cors::Same, Ok(())),
+            (
+                &[("sec-fetch-site", "same-site")],
+                Cors::Same,
+                Err("sec-fetch-site is not same-origin"),
+            ),
+            (
+                &[("sec-fetch-site", "cross-site")],
+                Cors::Same,
+                Err("sec-fetch-site is not same-origin"),
+            ),
+            (&[("sec-fetch-site", "odd")], Cors::Same, Err("sec-fetch-site is not same-origin")),
+            (
+                &[("sec-fetch-site", "cross-site"), ("origin", "https://a.example")],
+                allowed(),
+                Ok(()),
+            ),
+            (&[("origin", "http://app.example")], Cors::Same, Ok(())),
+            (&[("origin", "https://evil.example")], Cors::Foreign, Err("origin is not allowed")),
+            (&[("referer", "http://app.example/page?x")], Cors::Same, Ok(())),
+            (&[("referer", "http://app.example:80/")], Cors::Same, Ok(())),
+            (
+                &[("referer", "https://app.example/")],
+                Cors::Same,
+                Err("referer is of another origin"),
+            ),
+            (
+                &[("referer", "http://app.example.evil/")],
+                Cors::Same,
+                Err("referer is of another origin"),
+            ),
+            (&[("referer", "about:blank")], Cors::Same, Err("referer is of another origin")),
+        ] {
+            let mut lines = vec![("cookie", "csrf_token=TOKEN"), ("x-csrf-token", "TOKEN")];
+            lines.extend_from_slice(extra);
+            check(&lines, cors, expected);
+        }
+    }
+
+    #[test]
+    fn a_good_token_is_handed_out_again() {
+        let policy = policy();
+        let token = policy.token(&headers(&[]));
+        let cookie = format!("csrf_token={token}");
+        assert_eq!(policy.token(&headers(&[("cookie", &cookie)])), token);
+        let logged_in = format!("{cookie}; session=42");
+        assert_ne!(policy.token(&headers(&[("cookie", &logged_in)])), token);
+        assert_ne!(policy.token(&headers(&[("cookie", "csrf_token=made-up")])), "made-up");
+    }
+
+    #[test]
+    fn the_cookie_says_where_it_may_go() {
+        let mut policy = policy();
+        assert_eq!(policy.set_cookie("t"), "csrf_token=t; Path=/; Max-Age=43200; SameSite=Lax");
+        policy.secure = true;
+        policy.same_site = SameSite::None;
+        assert_eq!(
+            policy.set_cookie("t"),
+            "csrf_token=t; Path=/; Max-Age=43200; SameSite=None; Secure"
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! A sane request in; the permit to be handled, or the refusal, out. All guards run, once, in this
+//! order, before any route answers.
+
+pub mod rate;
+pub mod cors;
+pub mod csrf;
+pub mod query;
+pub mod body;
+
+use std::time::Instant;
+
+use hyper::{body::Incoming, http::request::Parts};
+
+use crate::{
+    app::App,
+    classify::{Class, Target},
+    client::Client,
+    finish::Findings,
+    origin::Origin,
+    refusal::{Kind, Refusal},
+};
+use cors::Cors;
+use rate::Verdict;
+
+/// Proof that every guard let a request pass. No handler can be called without one, and only
+/// [`admit`] makes them.
+#[derive(Debug, Clone, Copy)]
+pub struct Permit(());
+
+/// What came of the guards when none refused.
+#[derive(Debug)]
+pub enum Admitted {
+    /// A preflight of an allowed origin, which needs no handler.
+    Preflight,
+    /// Anything else.
+    Request(Permit),
+}
+
+/// A request as the guards see it.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Its head.
+    pub head: &'a Parts,
+    /// What it asks for.
+    pub class: &'a Class,
+    /// Who asks.
+    pub client: Client,
+    /// What browsers call us.
+    pub own: Option<&'a Origin>,
+}
+
+/// Asks the guards.
+///
+/// # Errors
+/// The first guard's refusal.
+pub async fn admit(
+    app: &App,
+    request: &Request<'_>,
+    body: &mut Incoming,
+    findings: &mut Findings,
+    now: Instant,
+) -> Result<Admitted, Refusal> {
+    let settings = &app.settings;
+    let &Request { head, class, client, own } = request;
+    findings.is_preflight = class.is_preflight;
+
+    // First, so that garbage is charged too.
+    let exempt = class.target == Target::Handler
+        && class.endpoint.is_some_and(|e| settings.rate_exempt.contains(e.path));
+    if !exempt {
+        let kind = if class.is_preflight { rate::Kind::Preflight } else { rate::Kind::Request };
+        let verdict = app.limiter.take(client.address(), kind, now);
+        findings.rate = Some(verdict);
+        match verdict {
+            Verdict::Passed { .. } => {}
+            Verdict::Limited { retry_after } => {
+                return Err(Refusal::new(Kind::RateLimited { retry_after }, "over the limit"));
+            }
+            Verdict::Blocked { retry_after } => {
+                return Err(Refusal::new(Kind::Blocked { retry_after }, "a block is on"));
+            }
+        }
+    }
+
+    findings.cors = settings.cors.cors(&head.headers, own);
+    if class.is_preflight {
+        cors::request_headers(&head.headers)
+            .map_err(|reason| Refusal::new(Kind::BadRequest, reason))?;
+        if findings.cors == Cors::Foreign {
+            return Err(Refusal::new(Kind::CorsRejected, "origin is not allowed"));
+        }
+        if findings.cors != Cors::Same {
+            return Ok(Admitted::Preflight);
+        }
+    }
+    if class.is_unsafe {
+        if findings.cors == Cors::Foreign {
+            return Err(Refusal::new(Kind::OriginRejected, "origin is not allowed"));
+        }
+        settings
+            .csrf
+            .check(&head.headers, &findings.cors, own)
+            .map_err(|reason| Refusal::new(Kind::CsrfRejected, reason))?;
+    }
+
+    if let Some(raw) = head.uri.query() {
+        query::check(raw, &settings.query).map_err(|rejected| {
+            Refusal::new(Kind::QueryRejected { parameter: rejected.parameter }, rejected.reason)
+        })?;
+    }
+
+    body::read(
+        &head.headers,
+        body,
+        settings.body_bytes_max,
+        settings.body_timeout,
+        &mut findings.body_bytes,
+    )
+    .await
+    .map_err(|stopped| match stopped {
+        body::Stopped::TooLarge => Refusal::new(Kind::BodyTooLarge, "body is over the limit"),
+        body::Stopped::Late => Refusal::new(Kind::BodyTimeout, "body did not arrive in time"),
+        body::Stopped::BadFraming => Refusal::new(Kind::BadRequest, "body is not framed as HTTP"),
+        body::Stopped::Aborted => Refusal::new(Kind::Aborted, "client left during its body"),
+    })?;
+
+    Ok(Admitted::Request(Permit(())))
+}

@@ -1,0 +1,50 @@
+//! An address in; whether a webapp answers `/health` there out.
+
+use std::{
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use crate::clock;
+
+/// Connecting, asking and reading together.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Asks on the loopback where the server listens on every address.
+///
+/// # Errors
+/// Nobody answers, or the answer is no 200.
+pub fn check(address: SocketAddr) -> io::Result<()> {
+    let host = match address.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        host => host,
+    };
+    let address = SocketAddr::new(host, address.port());
+    let deadline = clock() + DEADLINE;
+    let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+    stream.set_write_timeout(Some(DEADLINE))?;
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let expected = b"HTTP/1.1 200 ";
+    let mut answer = Vec::new();
+    let mut buffer = [0; 512];
+    while answer.len() < expected.len() {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        answer.extend_from_slice(buffer.get(..read).unwrap_or_default());
+    }
+    if answer.starts_with(expected) {
+        Ok(())
+    } else {
+        Err(io::Error::other("the answer is no 200"))
+    }
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(clock());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}

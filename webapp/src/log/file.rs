@@ -1,0 +1,390 @@
+//! Whole lines in; a file that only grows by whole lines out. The one writer of all three logs.
+//!
+//! It never fails and never panics: a logger that dies of a full disk takes its evidence along.
+//! What cannot be written waits, within bounds, and is written first when the disk is back.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Loss, Tally};
+
+/// Bytes that wait for a disk that cannot take them.
+const BACKLOG_BYTES_MAX: usize = 1 << 20;
+
+/// First pause after a failure; each further one is twice as long.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// Longest pause after a failure.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How often the path is compared with the open file.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// Rotated files that are kept: `.1` is the newest.
+const ROTATED_MAX: u32 = 5;
+
+#[derive(Debug)]
+pub(super) struct LogFile {
+    path: PathBuf,
+    bytes_max: u64,
+    tally: Arc<Tally>,
+    open: Option<Opened>,
+    backlog: Vec<u8>,
+    /// The file ends in the middle of a line.
+    torn: bool,
+    retry_at: Option<Instant>,
+    pause: Duration,
+    checked_at: Instant,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    identity: (u64, u64),
+    bytes: u64,
+}
+
+impl LogFile {
+    /// Opens or creates the file.
+    ///
+    /// # Errors
+    /// It cannot be appended to.
+    pub(super) fn open(
+        path: &Path,
+        bytes_max: u64,
+        tally: Arc<Tally>,
+        now: Instant,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            open: Some(open(path)?),
+            path: path.to_owned(),
+            bytes_max,
+            tally,
+            backlog: Vec::new(),
+            torn: false,
+            retry_at: None,
+            pause: PAUSE_MIN,
+            checked_at: now,
+        })
+    }
+
+    /// Writes whole lines at once, behind those that wait.
+    pub(super) fn append(&mut self, lines: &[u8], now: Instant) {
+        if now.saturating_duration_since(self.checked_at) >= CHECK_EVERY {
+            self.check(now);
+        }
+        if self.backlog.is_empty() && self.retry_at.is_none() {
+            let written = self.write(lines, now);
+            self.keep(lines.get(written..).unwrap_or_default());
+        } else {
+            self.keep(lines);
+            self.retry(now);
+        }
+    }
+
+    /// Once a second: notices that somebody moved the file, and tries again what waits.
+    pub(super) fn look_after(&mut self, now: Instant) {
+        self.check(now);
+        self.retry(now);
+    }
+
+    /// Opens the path anew, whatever it is now.
+    pub(super) fn reopen(&mut self, now: Instant) {
+        match open(&self.path) {
+            Ok(opened) => {
+                let other = self.open.as_ref().is_none_or(|old| old.identity != opened.identity);
+                self.torn &= !other;
+                self.open = Some(opened);
+                self.retry_at = None;
+                self.pause = PAUSE_MIN;
+            }
+            Err(error) => self.failed(&error, now),
+        }
+    }
+
+    fn check(&mut self, now: Instant) {
+        self.checked_at = now;
+        let at_path = fs::metadata(&self.path).ok();
+        match (&mut self.open, at_path) {
+            // Another process may append to the same file.
+            (Some(open), Some(found)) if open.identity == identity(&found) => {
+                open.bytes = found.len();
+            }
+            _ => self.reopen(now),
+        }
+    }
+
+    fn retry(&mut self, now: Instant) {
+        if self.retry_at.is_some_and(|at| now < at) || self.backlog.is_empty() {
+            return;
+        }
+        self.retry_at = None;
+        let backlog = std::mem::take(&mut self.backlog);
+        let written = self.write(&backlog, now);
+        self.keep(backlog.get(written..).unwrap_or_default());
+    }
+
+    /// Writes as much as the disk takes; returns the bytes of the lines that are whole in the file.
+    fn write(&mut self, lines: &[u8], now: Instant) -> usize {
+        if lines.is_empty() {
+            return 0;
+        }
+        let full = self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.bytes > 0 && open.bytes + lines.len() as u64 > self.bytes_max);
+        if full {
+            self.rotate(now);
+        }
+        if self.open.is_none() {
+            self.reopen(now);
+        }
+        let Some(open) = &mut self.open else { return 0 };
+        // A line that was torn ends here, so that it never swallows the next one.
+        let torn = std::mem::take(&mut self.torn);
+        let joined;
+        let bytes = if torn {
+            joined = [b"\n", lines].concat();
+            &joined
+        } else {
+            lines
+        };
+        let (taken, error) = write_all(&mut open.file, bytes);
+        open.bytes += taken as u64;
+        let Some(error) = error else {
+            self.tally.write(count(lines));
+            self.retry_at = None;
+            self.pause = PAUSE_MIN;
+            return lines.len();
+        };
+        self.failed(&error, now);
+        let from_lines = taken.saturating_sub(usize::from(torn));
+        let taken_lines = lines.get(..from_lines).unwrap_or_default();
+        let whole = taken_lines.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        self.torn = if taken == 0 { torn } else { whole < from_lines };
+        self.tally.write(count(lines.get(..whole).unwrap_or_default()));
+        whole
+    }
+
+    fn keep(&mut self, lines: &[u8]) {
+        let room = BACKLOG_BYTES_MAX.saturating_sub(self.backlog.len());
+        let fitting = lines.get(..room.min(lines.len())).unwrap_or_default();
+        let whole = fitting.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        self.backlog.extend_from_slice(lines.get(..whole).unwrap_or_default());
+        let lost = count(lines.get(whole..).unwrap_or_default());
+        if lost > 0 {
+            let cause = self.tally.cause().unwrap_or(Loss::QueueFull);
+            self.tally.lose(lost, cause);
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error, now: Instant) {
+        self.tally.fail(error.to_string());
+        self.retry_at = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+    }
+
+    /// `x.log.4` → `x.log.5` … `x.log` → `x.log.1`, and a new `x.log`. By rename, so that a reader
+    /// that holds the file reads it to its end.
+    fn rotate(&mut self, now: Instant) {
+        let rotated = |n: u32| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(format!(".{n}"));
+            PathBuf::from(name)
+        };
+        for n in (1..ROTATED_MAX).rev() {
+            // Missing ones are the rule.
+            fs::rename(rotated(n), rotated(n + 1)).ok();
+        }
+        match fs::rename(&self.path, rotated(1)) {
+            Ok(()) => self.reopen(now),
+            // Better a file that is too long than lines that are lost.
+            Err(error) => self.tally.fail(error.to_string()),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<Opened> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+    let metadata = file.metadata()?;
+    Ok(Opened { identity: identity(&metadata), bytes: metadata.len(), file })
+}
+
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().filter(|b| **b == b'\n').count() as u64
+}
+
+/// How many bytes went, and what stopped the rest. `write_all` would not say how many.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "after a short write we must know where the line tore"
+)]
+fn write_all(file: &mut File, bytes: &[u8]) -> (usize, Option<io::Error>) {
+    let mut taken = 0;
+    while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+        match file.write(rest) {
+            Ok(0) => return (taken, Some(io::ErrorKind::WriteZero.into())),
+            Ok(n) => taken += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (taken, Some(error)),
+        }
+    }
+    (taken, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::{super::clock, *};
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        tally: Arc<Tally>,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            Self { dir, tally: Arc::default(), now: clock() }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn open(&self, bytes_max: u64) -> LogFile {
+            let path = self.path("x.log");
+            LogFile::open(&path, bytes_max, Arc::clone(&self.tally), self.now).unwrap()
+        }
+
+        fn later(&mut self, seconds: u64) -> Instant {
+            self.now += Duration::from_secs(seconds);
+            self.now
+        }
+
+        #[track_caller]
+        fn check(&self, name: &str, content: &str) {
+            assert_eq!(fs::read_to_string(self.path(name)).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn lines_are_appended_and_the_file_is_no_strangers() {
+        let bench = Bench::new();
+        fs::write(bench.path("x.log"), "old\n").unwrap();
+        let mut file = bench.open(1_000);
+        file.append(b"one\ntwo\n", bench.now);
+        bench.check("x.log", "old\none\ntwo\n");
+        assert_eq!(bench.tally.written(), 2);
+        fs::remove_file(bench.path("x.log")).unwrap();
+        let _new = bench.open(1_000);
+        let mode = fs::metadata(bench.path("x.log")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o137, 0);
+    }
+
+    #[test]
+    fn a_full_file_is_rotated_and_five_are_kept() {
+        let bench = Bench::new();
+        let mut file = bench.open(8);
+        for n in 0..8 {
+            file.append(format!("line {n}\n").as_bytes(), bench.now);
+        }
+        bench.check("x.log", "line 7\n");
+        bench.check("x.log.1", "line 6\n");
+        bench.check("x.log.5", "line 2\n");
+        assert!(!bench.path("x.log.6").exists());
+    }
+
+    #[test]
+    fn a_file_that_was_moved_or_removed_is_made_anew() {
+        let mut bench = Bench::new();
+        let mut file = bench.open(1_000);
+        fs::rename(bench.path("x.log"), bench.path("moved")).unwrap();
+        file.append(b"one\n", bench.now);
+        file.append(b"two\n", bench.later(1));
+        bench.check("moved", "one\n");
+        bench.check("x.log", "two\n");
+        fs::remove_file(bench.path("x.log")).unwrap();
+        file.look_after(bench.later(1));
+        bench.check("x.log", "");
+    }
+
+    #[test]
+    fn reopening_follows_the_path_at_once() {
+        let bench = Bench::new();
+        let mut file = bench.open(1_000);
+        fs::rename(bench.path("x.log"), bench.path("moved")).unwrap();
+        file.reopen(bench.now);
+        file.append(b"one\n", bench.now);
+        bench.check("moved", "");
+        bench.check("x.log", "one\n");
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_that_fits_into_the_backlog() {
+        let mut bench = Bench::new();
+        symlink("/dev/full", bench.path("x.log")).unwrap();
+        let mut file = bench.open(1_000);
+        file.append(b"one\n", bench.now);
+        file.append(b"two\n", bench.later(1));
+        assert_eq!((bench.tally.written(), bench.tally.dropped()), (0, 0));
+        assert!(matches!(bench.tally.cause(), Some(Loss::Write(_))));
+
+        fs::remove_file(bench.path("x.log")).unwrap();
+        file.append(b"three\n", bench.later(10));
+        bench.check("x.log", "one\ntwo\nthree\n");
+        assert_eq!((bench.tally.written(), bench.tally.dropped()), (3, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let mut bench = Bench::new();
+        symlink("/dev/full", bench.path("x.log")).unwrap();
+        let mut file = bench.open(u64::MAX);
+        let line = [vec![b'x'; 999], vec![b'\n']].concat();
+        for _ in 0..1_100 {
+            file.append(&line, bench.now);
+        }
+        assert_eq!(bench.tally.dropped(), 1_100 - 1_048);
+        fs::remove_file(bench.path("x.log")).unwrap();
+        file.look_after(bench.later(10));
+        assert_eq!(bench.tally.written(), 1_048);
+    }
+
+    #[test]
+    fn a_torn_line_never_swallows_the_next() {
+        let bench = Bench::new();
+        let mut file = bench.open(1_000);
+        file.append(b"one\n", bench.now);
+        // As a short write would leave it.
+        fs::write(bench.path("x.log"), "one\ntw").unwrap();
+        file.torn = true;
+        file.append(b"two\n", bench.now);
+        bench.check("x.log", "one\ntw\ntwo\n");
+    }
+
+    #[test]
+    fn a_missing_directory_is_waited_for() {
+        let mut bench = Bench::new();
+        fs::create_dir(bench.path("d")).unwrap();
+        let path = bench.path("d/x.log");
+        let mut file = LogFile::open(&path, 1_000, Arc::clone(&bench.tally), bench.now).unwrap();
+        fs::remove_dir_all(bench.path("d")).unwrap();
+        file.append(b"one\n", bench.later(1));
+        fs::create_dir(bench.path("d")).unwrap();
+        file.append(b"two\n", bench.later(10));
+        bench.check("d/x.log", "one\ntwo\n");
+    }
+}

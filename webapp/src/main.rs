@@ -1,0 +1,139 @@
+//! `webapp`: settings in, exit code out. 0 ended as asked · 1 not well (`healthcheck`) ·
+//! 2 bad usage or settings · 3 I/O.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command's own output")]
+
+use std::{io, net::SocketAddr, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use webapp::{
+    accept,
+    app::App,
+    clock, healthcheck, limits,
+    log::{Logs, Reopen},
+    serve,
+    settings::{Command, Settings, Written},
+};
+
+const BAD_SETTINGS: u8 = 2;
+const BAD_IO: u8 = 3;
+
+fn main() -> ExitCode {
+    let written = Written::parse();
+    match written.command {
+        Some(Command::Healthcheck) => healthcheck(&written),
+        None => serve(&written),
+    }
+}
+
+fn healthcheck(written: &Written) -> ExitCode {
+    let address = match written.address() {
+        Ok(address) => address,
+        Err(fault) => {
+            eprintln!("webapp: {fault}");
+            return BAD_SETTINGS.into();
+        }
+    };
+    match healthcheck::check(address) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("webapp: {address}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(written: &Written) -> ExitCode {
+    let parsed = Settings::parse(written)
+        .and_then(|settings| limits::raise(&settings).map(|()| settings).map_err(|f| vec![f]));
+    let settings = match parsed {
+        Ok(settings) => settings,
+        Err(faults) => {
+            for fault in faults {
+                eprintln!("webapp: {fault}");
+            }
+            return BAD_SETTINGS.into();
+        }
+    };
+    match start(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("webapp: {problem}");
+            BAD_IO.into()
+        }
+    }
+}
+
+fn start(settings: Settings) -> Result<(), String> {
+    let dir = settings.log_dir.display().to_string();
+    let (logs, keeper) = Logs::open(
+        &settings.log_dir,
+        settings.log_bytes_max,
+        settings.instance.as_deref(),
+        clock(),
+    )
+    .map_err(|error| {
+        format!(
+            "LOG_DIR: cannot write logs in {dir:?}: {error}; name a directory this user may write"
+        )
+    })?;
+    let address = SocketAddr::new(settings.host, settings.port);
+    let listener = accept::bind(address).map_err(|error| {
+        format!("PORT: cannot listen on {address}: {error}; choose another, or end who has it")
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    for warning in settings.warnings() {
+        eprintln!("webapp: warning: {warning}");
+    }
+    let app = Arc::new(App::new(settings, logs, clock()));
+    let url = listener.local_addr().map_or_else(|_| address.to_string(), |bound| bound.to_string());
+    let ready = move || println!("webapp {} listening on http://{url}", env!("CARGO_PKG_VERSION"));
+    let served = runtime
+        .block_on(async {
+            let signals = Signals::listen()?;
+            let hangup = tokio::spawn(reopen_on_hangup(keeper.reopen())?);
+            serve::run(listener, app, signals.any(), ready).await?;
+            hangup.abort();
+            io::Result::Ok(())
+        })
+        .map_err(|error| format!("cannot serve: {error}"));
+    // Ends tasks that outlive their connection, so that nothing is logged behind the last line.
+    drop(runtime);
+    keeper.close();
+    served
+}
+
+/// What ends the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn any(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+fn reopen_on_hangup(reopen: Reopen) -> io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            reopen.request();
+        }
+    })
+}

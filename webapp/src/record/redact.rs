@@ -1,0 +1,142 @@
+//! A raw query in; the query as it may be logged, and what is odd about it, out.
+//!
+//! Attack signatures live in values, so values are logged. A token is not an attack and would be a
+//! leak; but a parameter's name must not be a place to hide in.
+
+use std::collections::HashSet;
+
+use percent_encoding::percent_decode_str;
+
+use super::text;
+
+/// A query fit for the log.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Redacted {
+    pub(super) text: String,
+    /// A parameter came more than once.
+    pub(super) duplicate: bool,
+    /// A redacted value held what no secret holds.
+    pub(super) odd_secret: bool,
+}
+
+/// Replaces token-shaped values of secret-looking names, and every value of a password's.
+pub(super) fn redact(raw: &str) -> Redacted {
+    let mut redacted = Redacted { text: String::with_capacity(raw.len()), ..Redacted::default() };
+    let mut seen = HashSet::new();
+    for (n, segment) in raw.split('&').enumerate() {
+        if n > 0 {
+            redacted.text.push('&');
+        }
+        let (key, value) = segment.split_once('=').unwrap_or((segment, ""));
+        if !key.is_empty() && raw.contains('&') {
+            redacted.duplicate |= !seen.insert(decode(key));
+        }
+        if !value.is_empty() {
+            let is_token = || is_token_shaped(&decode(value));
+            let hidden = match secrecy(&decode(key).to_ascii_lowercase()) {
+                Secrecy::None => false,
+                Secrecy::Token => is_token(),
+                Secrecy::Password => {
+                    redacted.odd_secret |= !is_token();
+                    true
+                }
+            };
+            if hidden {
+                redacted.text.push_str(&text::sanitise(key));
+                redacted.text.push_str("=[redacted]");
+                continue;
+            }
+        }
+        redacted.text.push_str(&text::sanitise(segment));
+    }
+    redacted
+}
+
+enum Secrecy {
+    None,
+    Token,
+    Password,
+}
+
+/// `pass|pwd|token|secret|api.?key|auth|session|code|sig`
+fn secrecy(key: &str) -> Secrecy {
+    let holds = |words: &[&str]| words.iter().any(|word| key.contains(word));
+    let is_api_key = || {
+        key.match_indices("api").any(|(at, _)| {
+            let rest = key.get(at + 3..).unwrap_or_default();
+            let mut later = rest.chars();
+            later.next();
+            rest.starts_with("key") || later.as_str().starts_with("key")
+        })
+    };
+    if holds(&["pass", "pwd", "secret"]) {
+        Secrecy::Password
+    } else if holds(&["token", "auth", "session", "code", "sig"]) || is_api_key() {
+        Secrecy::Token
+    } else {
+        Secrecy::None
+    }
+}
+
+/// `[A-Za-z0-9._~+/=-]`, no leading slash, no `..`, no `//`: paths are not tokens.
+fn is_token_shaped(value: &str) -> bool {
+    value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~+/=-".contains(&b))
+        && !value.starts_with('/')
+        && !value.contains("..")
+        && !value.contains("//")
+}
+
+/// A plus stays: in a token it is a plus more often than a blank.
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(raw: &str, text: &str, duplicate: bool, odd_secret: bool) {
+        assert_eq!(redact(raw), Redacted { text: text.to_owned(), duplicate, odd_secret });
+    }
+
+    #[test]
+    fn tokens_are_redacted_and_attacks_are_not() {
+        check("q=1%27%20or%201=1", "q=1%27%20or%201=1", false, false);
+        check("token=abc.DEF-123&x=1", "token=[redacted]&x=1", false, false);
+        check("access_token=a%2Bb%3D", "access_token=[redacted]", false, false);
+        check(
+            "api_key=x&apikey=y&x-api-key=z",
+            "api_key=[redacted]&apikey=[redacted]&x-api-key=[redacted]",
+            false,
+            false,
+        );
+        check("t%6Fken=abc", "t%6Fken=[redacted]", false, false);
+        check("TOKEN=abc", "TOKEN=[redacted]", false, false);
+        check("code=../../etc/passwd", "code=../../etc/passwd", false, false);
+        check("code=%2Fetc%2Fpasswd", "code=%2Fetc%2Fpasswd", false, false);
+        check("auth=%3Cscript%3E", "auth=%3Cscript%3E", false, false);
+        check("sig=http://evil/x", "sig=http://evil/x", false, false);
+        check("token=", "token=", false, false);
+        check("token", "token", false, false);
+    }
+
+    #[test]
+    fn a_password_is_always_redacted_and_an_odd_one_is_told() {
+        check("pass=hunter2", "pass=[redacted]", false, false);
+        check("password=%27%20or%201=1--", "password=[redacted]", false, true);
+        check("client_secret=/etc/passwd", "client_secret=[redacted]", false, true);
+    }
+
+    #[test]
+    fn duplicates_are_seen_through_their_encoding() {
+        check("a=1&a=2", "a=1&a=2", true, false);
+        check("a=1&%61=2", "a=1&%61=2", true, false);
+        check("a=1&b=2&&", "a=1&b=2&&", false, false);
+    }
+
+    #[test]
+    fn raw_bytes_are_spelled_out() {
+        check("q=\u{202e}<script>", "q=\\u{202e}<script>", false, false);
+    }
+}

@@ -1,0 +1,158 @@
+//! A parsed head in; the authority that was meant out, or why this is not valid HTTP for us.
+//!
+//! hyper takes what two servers in a row could read differently: no `Host` or two of them, a target
+//! whose authority is not `Host`'s, escapes that decode to a delimiter (RFC 9112 §3.2, §11).
+
+use hyper::{HeaderMap, Uri, Version, header};
+
+use crate::origin;
+
+/// Checks a head; the reason of a refusal is for the log.
+///
+/// # Errors
+/// Why it is refused.
+pub fn check<'a>(
+    version: Version,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+) -> Result<Option<&'a str>, &'static str> {
+    let authority = authority(version, uri, headers)?;
+    path(uri.path())?;
+    Ok(authority)
+}
+
+fn authority<'a>(
+    version: Version,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+) -> Result<Option<&'a str>, &'static str> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return Err("more than one host header"),
+        (None, _) if version == Version::HTTP_10 => None,
+        (None, _) => return Err("no host header"),
+        (Some(host), None) => {
+            let host = host.to_str().map_err(|_| "host header is no authority")?;
+            origin::split_port(host).ok_or("host header is no authority")?;
+            Some(host)
+        }
+    };
+    // The absolute form overrides Host; where the two differ, somebody is being told two stories.
+    match (uri.authority(), host) {
+        (Some(target), Some(host)) if !target.as_str().eq_ignore_ascii_case(host) => {
+            Err("host header differs from the target")
+        }
+        (Some(target), _) => {
+            origin::split_port(target.as_str()).ok_or("target holds no authority")?;
+            Ok(Some(target.as_str()))
+        }
+        (None, host) => Ok(host),
+    }
+}
+
+fn path(path: &str) -> Result<(), &'static str> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            if byte == b'\\' {
+                return Err("backslash in the path");
+            }
+            if byte.is_ascii_control() {
+                return Err("control byte in the path");
+            }
+            decoded.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
+        let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
+            return Err("bad escape in the path");
+        };
+        match (high * 16 + low) as u8 {
+            0 => return Err("escaped nul in the path"),
+            b'/' | b'\\' => return Err("escaped slash in the path"),
+            byte if byte.is_ascii_control() => return Err("escaped control byte in the path"),
+            byte => decoded.push(byte),
+        }
+    }
+    if decoded.split(|b| *b == b'/').any(|segment| matches!(segment, b"." | b"..")) {
+        return Err("dot segment in the path");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn verdict(
+        version: Version,
+        target: &str,
+        hosts: &[&str],
+    ) -> Result<Option<String>, &'static str> {
+        let uri: Uri = target.parse().unwrap();
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
+        }
+        check(version, &uri, &headers).map(|authority| authority.map(str::to_owned))
+    }
+
+    #[test]
+    fn one_host_and_the_same_as_the_target() {
+        let v11 = Version::HTTP_11;
+        for (version, target, hosts, expected) in [
+            (v11, "/", &["a.example"] as &[_], Ok(Some("a.example".to_owned()))),
+            (v11, "/", &["a.example:8080"], Ok(Some("a.example:8080".to_owned()))),
+            (v11, "/", &["[::1]:80"], Ok(Some("[::1]:80".to_owned()))),
+            (Version::HTTP_10, "/", &[], Ok(None)),
+            (v11, "http://A.example/", &["a.example"], Ok(Some("A.example".to_owned()))),
+            (v11, "/", &[], Err("no host header")),
+            (v11, "/", &["a", "a"], Err("more than one host header")),
+            (Version::HTTP_10, "/", &["a", "b"], Err("more than one host header")),
+            (v11, "/", &["a b"], Err("host header is no authority")),
+            (v11, "/", &["user@a"], Err("host header is no authority")),
+            (v11, "/", &["a/b"], Err("host header is no authority")),
+            (v11, "/", &[""], Err("host header is no authority")),
+            (v11, "http://evil/health", &["a"], Err("host header differs from the target")),
+        ] {
+            assert_eq!(verdict(version, target, hosts), expected, "{target} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn paths_that_two_servers_could_read_differently() {
+        for (target, expected) in [
+            ("/", Ok(())),
+            ("/health", Ok(())),
+            ("/a%20b", Ok(())),
+            ("/a..b/...", Ok(())),
+            ("/%E2%82%AC", Ok(())),
+            ("/%00", Err("escaped nul in the path")),
+            ("/a%2Fb", Err("escaped slash in the path")),
+            ("/a%5cb", Err("escaped slash in the path")),
+            ("/a\\b", Err("backslash in the path")),
+            ("/%0d%0aX", Err("escaped control byte in the path")),
+            ("/%7f", Err("escaped control byte in the path")),
+            ("/%zz", Err("bad escape in the path")),
+            ("/%", Err("bad escape in the path")),
+            ("/%4", Err("bad escape in the path")),
+            ("/../etc/passwd", Err("dot segment in the path")),
+            ("/a/./b", Err("dot segment in the path")),
+            ("/a/%2e%2E", Err("dot segment in the path")),
+            ("/a/.%2e/b", Err("dot segment in the path")),
+        ] {
+            assert_eq!(path(target), expected, "{target}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in ".{0,40}") {
+            let _verdict = path(&text);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A bound listener and a signal to stop in; a served and cleanly ended server out.
+
+mod upkeep;
+
+use std::{io, net::TcpListener, sync::Arc, time::Duration};
+
+use shared::record::action;
+use slog::Level;
+use tokio::{sync::watch, time::timeout};
+
+use crate::{
+    accept,
+    app::App,
+    exchange::wall_clock,
+    panics,
+    record::{Event, Extra},
+    routes,
+};
+
+/// How long connections may take to end by themselves.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Where the server is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It takes requests.
+    Serving,
+    /// It ends those that it has.
+    Draining,
+    /// It drops what is left.
+    Closing,
+}
+
+/// Serves until `shutdown`, then ends the connections; every request has its record when this
+/// returns. `ready` is called when connections are taken.
+///
+/// # Errors
+/// The listener is not one that tokio can use.
+pub async fn run(
+    listener: TcpListener,
+    app: Arc<App>,
+    shutdown: impl Future<Output = &'static str>,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    panics::install(Arc::clone(&app));
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let site = routes::site(Arc::clone(&app));
+    let accepting = tokio::spawn(accept::accept(listener, Arc::clone(&app), site, phases));
+    let upkeep = tokio::spawn(upkeep::keep_up(Arc::clone(&app)));
+
+    let settings = &app.settings;
+    let extra = [
+        ("server.address", Extra::Text(address.ip().to_string())),
+        ("server.port", Extra::Count(u64::from(address.port()))),
+        ("rate_limit.clients_max", Extra::Count(settings.rate.clients_max())),
+    ];
+    let started =
+        Event { message: "started", action: action::STARTUP, extra: &extra, ..Event::default() };
+    app.logs.errors.write(Level::Info, wall_clock(), &started);
+    for warning in settings.warnings() {
+        let event = Event {
+            message: "dangerous setting",
+            action: action::STARTUP,
+            reason: Some(warning),
+            ..Event::default()
+        };
+        app.logs.errors.write(Level::Warning, wall_clock(), &event);
+    }
+    ready();
+
+    let signal = shutdown.await;
+    phase.send_replace(Phase::Draining);
+    let mut accepting = accepting;
+    if timeout(DRAIN_TIME_MAX, &mut accepting).await.is_err() {
+        phase.send_replace(Phase::Closing);
+        // Each connection sees it and ends; a panic in the loop has been reported by the hook.
+        accepting.await.ok();
+    }
+    upkeep.abort();
+    upkeep::report_loss(&app);
+    let ended = Event {
+        message: "stopped",
+        action: action::SHUTDOWN,
+        reason: Some(signal),
+        ..Event::default()
+    };
+    app.logs.errors.write(Level::Info, wall_clock(), &ended);
+    Ok(())
+}

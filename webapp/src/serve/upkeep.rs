@@ -1,0 +1,175 @@
+//! Every second: blocks that ended are told, logs are watched; every 30 seconds a heartbeat says
+//! that the server lives, so that its silence says something too.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use shared::record::action;
+use slog::Level;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{
+    app::App,
+    clock,
+    exchange::wall_clock,
+    guard::rate::Ended,
+    log::Loss,
+    record::{Event, Extra},
+};
+
+const ROUND: Duration = Duration::from_secs(1);
+const HEARTBEAT_ROUNDS: u64 = 30;
+const LOSS_ROUNDS: u64 = 10;
+
+/// How long a log may stand still with records waiting before it counts as degraded.
+const STILL_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Runs until it is dropped.
+pub(super) async fn keep_up(app: Arc<App>) {
+    let mut rounds = interval(ROUND);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut progress = Progress::default();
+    let mut lost = HashMap::new();
+    for round in 1_u64.. {
+        rounds.tick().await;
+        let now = clock();
+        app.limiter.sweep(now, |ended| tell_ended(&app, ended));
+        let degraded = app.logs.streams().iter().any(|log| {
+            progress.stands_still(log.name(), log.tally().waiting(), log.tally().written(), now)
+        });
+        app.log_degraded.store(degraded, Ordering::Relaxed);
+        if round % LOSS_ROUNDS == 0 {
+            tell_loss(&app, &mut lost);
+        }
+        if round % HEARTBEAT_ROUNDS == 0 {
+            beat(&app);
+        }
+    }
+}
+
+/// Tells every loss, whether it was told before or not: at the end.
+pub(super) fn report_loss(app: &App) {
+    tell_loss(app, &mut HashMap::new());
+}
+
+fn tell_ended(app: &App, ended: Ended) {
+    let client = ended.key.0.to_string();
+    let extra = [("blocked_hits", Extra::Count(ended.blocked_hits))];
+    let event = Event {
+        message: "block ended",
+        action: action::BLOCK_ENDED,
+        rule: Some("rate_limit"),
+        client: Some(&client),
+        extra: &extra,
+        ..Event::default()
+    };
+    app.logs.suspicious.write(Level::Warning, wall_clock(), &event);
+}
+
+/// One record per log that lost something since it was told last.
+fn tell_loss(app: &App, told: &mut HashMap<&'static str, u64>) {
+    for log in app.logs.streams() {
+        let dropped = log.tally().dropped();
+        let before = told.insert(log.name(), dropped).unwrap_or(0);
+        if dropped == before {
+            continue;
+        }
+        let cause = log.tally().cause();
+        let (kind, text) = match &cause {
+            Some(Loss::Write(error)) => ("write", Some(error.as_str())),
+            Some(Loss::QueueFull) | None => ("queue_full", None),
+        };
+        let extra = [
+            ("stream", Extra::Text(log.name().to_owned())),
+            ("dropped_total", Extra::Count(dropped)),
+            ("dropped", Extra::Count(dropped - before)),
+        ];
+        let event = Event {
+            message: "log records were lost",
+            action: action::LOG_LOSS,
+            error_type: Some(kind),
+            error_message: text,
+            extra: &extra,
+            ..Event::default()
+        };
+        app.logs.errors.write(Level::Error, wall_clock(), &event);
+        // errors.log may be the one that cannot be written.
+        complain(log.name(), dropped);
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last resort when a log cannot be written")]
+fn complain(stream: &str, dropped: u64) {
+    eprintln!("webapp: {stream}.log has lost {dropped} records since the start");
+}
+
+fn beat(app: &App) {
+    let usage = app.limiter.usage();
+    let count =
+        |counter: &std::sync::atomic::AtomicU64| Extra::Count(counter.load(Ordering::Relaxed));
+    let counters = &app.counters;
+    let extra = [
+        ("requests_total", count(&counters.requests)),
+        ("connections_total", count(&counters.connections)),
+        ("connections_shed_total", count(&counters.connections_shed)),
+        ("connections_silent_total", count(&counters.connections_silent)),
+        ("rate_limit.clients", Extra::Count(usage.clients)),
+        ("rate_limit.bytes", Extra::Count(usage.bytes)),
+        ("rate_limit.evicted_live_total", Extra::Count(usage.evicted_live)),
+    ];
+    let event = Event {
+        message: "heartbeat",
+        action: action::HEARTBEAT,
+        extra: &extra,
+        ..Event::default()
+    };
+    app.logs.errors.write(Level::Info, wall_clock(), &event);
+}
+
+/// Since when each log has written nothing while records wait.
+#[derive(Debug, Default)]
+struct Progress(HashMap<&'static str, (u64, Instant)>);
+
+impl Progress {
+    fn stands_still(
+        &mut self,
+        log: &'static str,
+        waiting: u64,
+        written: u64,
+        now: Instant,
+    ) -> bool {
+        let (before, since) = self.0.entry(log).or_insert((written, now));
+        if waiting == 0 || written != *before {
+            (*before, *since) = (written, now);
+        }
+        now.saturating_duration_since(*since) >= STILL_TIME_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_stands_still_after_five_seconds_without_progress() {
+        let start = clock();
+        let mut progress = Progress::default();
+        for (second, waiting, written, expected) in [
+            (0, 0, 0, false),
+            (10, 0, 0, false),
+            (11, 1, 0, false),
+            (14, 1, 0, false),
+            (15, 1, 0, true),
+            (16, 1, 1, false),
+            (20, 2, 1, false),
+            (21, 2, 1, true),
+            (22, 0, 3, false),
+        ] {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(progress.stands_still("x", waiting, written, now), expected, "{second}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Flags and environment in; settings that cannot be wrong out, or every fault at once.
+
+mod fault;
+mod read;
+mod written;
+
+pub use fault::Fault;
+pub use written::{Command, Written};
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+
+use crate::{
+    guard::{cors, csrf, query, rate},
+    origin::Origin,
+};
+
+/// How webapp runs. Every value is within its bounds.
+#[derive(Debug)]
+pub struct Settings {
+    /// `HOST`: the address to listen on.
+    pub host: IpAddr,
+    /// `PORT`: 0 lets the system choose.
+    pub port: u16,
+    /// `LOG_DIR`: created if missing.
+    pub log_dir: PathBuf,
+    /// `LOG_MAX_BYTES`: a log file is rotated before it grows past this.
+    pub log_bytes_max: u64,
+    /// `SERVICE_INSTANCE`: told apart where several webapps share a directory.
+    pub instance: Option<String>,
+    /// `SENTINEL_SOCKET`: where `/alerts` asks.
+    pub sentinel_socket: PathBuf,
+    /// `ALERTS_TOKEN_FILE`: the bearer token that `/alerts` wants, if any.
+    pub alerts_token: Option<String>,
+    /// Whose forwarded headers count, and which one.
+    pub proxies: Proxies,
+    /// `PUBLIC_ORIGIN`: what browsers call this server.
+    pub public_origin: Option<Origin>,
+    /// The rate limiter's.
+    pub rate: rate::Policy,
+    /// `RATE_LIMIT_EXEMPT`: paths of routes that the limiter leaves alone.
+    pub rate_exempt: HashSet<&'static str>,
+    /// The CORS guard's.
+    pub cors: cors::Policy,
+    /// The CSRF guard's.
+    pub csrf: csrf::Policy,
+    /// The query guard's.
+    pub query: query::Limits,
+    /// `MAX_CONTENT_LENGTH_BYTES`: largest body, itself allowed.
+    pub body_bytes_max: u64,
+    /// `MAX_CONNECTIONS`, open at one time.
+    pub connections_max: usize,
+    /// `MAX_CONNECTIONS_PER_CLIENT`, open at one time; a trusted proxy has no such limit.
+    pub connections_per_client_max: usize,
+    /// `HEAD_TIMEOUT_SECONDS`: for a head to arrive, and for an idle connection.
+    pub head_timeout: Duration,
+    /// `BODY_TIMEOUT_SECONDS`: for a body to arrive.
+    pub body_timeout: Duration,
+    /// `HANDLER_TIMEOUT_SECONDS`: for a handler to answer.
+    pub handler_timeout: Duration,
+}
+
+/// The proxies in front of webapp.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    /// `TRUSTED_PROXIES`: networks of our own proxies.
+    pub trusted: Vec<IpNet>,
+    /// `CLIENT_IP_HEADER`, lower case: the one header that carries the client's address.
+    pub header: String,
+}
+
+impl Proxies {
+    /// Whether that peer is one of our own proxies.
+    pub fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&peer))
+    }
+}
+
+impl Written {
+    /// Where the server is, for a command that only asks it.
+    ///
+    /// # Errors
+    /// `HOST` or `PORT` cannot be used.
+    pub fn address(&self) -> Result<SocketAddr, Fault> {
+        read::address(self)
+    }
+}
+
+impl Settings {
+    /// Reads what was written, and the files it names.
+    ///
+    /// # Errors
+    /// Every fault, in the order of `--help`.
+    pub fn parse(written: &Written) -> Result<Self, Vec<Fault>> {
+        read::settings(written)
+    }
+
+    /// What an operator should know before strangers do.
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.csrf.keys.is_ephemeral() {
+            warnings.push(
+                "CSRF_SECRET_FILE is not set: the key is random, so tokens die with this process \
+                 and other replicas refuse them",
+            );
+        }
+        if self.alerts_token.is_none() && !self.host.is_loopback() {
+            warnings.push(
+                "/alerts is open to everybody who reaches this address: set ALERTS_TOKEN_FILE, or \
+                 restrict it in the proxy",
+            );
+        }
+        if self.cors.is_open_to_all() {
+            warnings.push("ALLOWED_CORS_ORIGINS is *: every web page may read the answers");
+        }
+        if self.public_origin.as_ref().is_some_and(Origin::is_secure) && !self.csrf.secure {
+            warnings.push(
+                "PUBLIC_ORIGIN is https but CSRF_COOKIE_SECURE is off: the cookie also travels over http",
+            );
+        }
+        warnings
+    }
+}

@@ -1,0 +1,184 @@
+//! A query for alerts in; sentinel's answer over its unix socket out, at once or not at all.
+//!
+//! One question per query is in flight; who asks the same meanwhile gets the same answer. So a flood
+//! costs sentinel little, and without a cache an alert is visible at once.
+
+use std::{collections::HashMap, fmt, io, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::{Request, StatusCode, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::{net::UnixStream, sync::watch, time::timeout};
+
+/// Connecting, asking and reading together.
+const DEADLINE: Duration = Duration::from_millis(500);
+
+/// Largest answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Different questions in flight.
+const QUESTIONS_MAX: usize = 64;
+
+/// sentinel, at the other end of its socket.
+#[derive(Debug)]
+pub struct Upstream {
+    socket: PathBuf,
+    in_flight: Arc<Mutex<HashMap<String, watch::Receiver<Option<Answer>>>>>,
+}
+
+/// What sentinel said: the body of `/alerts`, or why there is none.
+pub type Answer = Result<Bytes, Unavailable>;
+
+/// Why sentinel has no answer.
+#[derive(Debug, Clone)]
+pub struct Unavailable(Arc<str>);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Unavailable {
+    fn new(why: impl fmt::Display) -> Self {
+        Self(why.to_string().into())
+    }
+}
+
+impl Upstream {
+    /// Connects for each question: a restarted sentinel is found at once.
+    pub fn new(socket: PathBuf) -> Self {
+        Self { socket, in_flight: Arc::default() }
+    }
+
+    /// Asks for alerts; `query` is valid, and in one spelling for one meaning.
+    ///
+    /// # Errors
+    /// sentinel is away, slow, or says what we cannot use.
+    pub async fn alerts(&self, query: String) -> Answer {
+        let mut answer = {
+            let mut in_flight = self.in_flight.lock();
+            match in_flight.get(&query) {
+                Some(answer) => answer.clone(),
+                None if in_flight.len() >= QUESTIONS_MAX => {
+                    return Err(Unavailable::new("too many different questions in flight"));
+                }
+                None => {
+                    let (tell, answer) = watch::channel(None);
+                    in_flight.insert(query.clone(), answer.clone());
+                    let socket = self.socket.clone();
+                    let in_flight = Arc::clone(&self.in_flight);
+                    // A task of its own: whoever asked first may leave, the others still wait.
+                    // It ends by its deadline, so nobody needs to await it.
+                    tokio::spawn(async move {
+                        let answer = timeout(DEADLINE, ask(&socket, &query)).await;
+                        let answer =
+                            answer.unwrap_or_else(|_| Err(Unavailable::new("no answer in time")));
+                        // First out of the map, so that nobody joins an answer of the past.
+                        in_flight.lock().remove(&query);
+                        tell.send_replace(Some(answer));
+                    });
+                    answer
+                }
+            }
+        };
+        let answer = answer.wait_for(Option::is_some).await;
+        answer
+            .ok()
+            .and_then(|answer| answer.clone())
+            .unwrap_or_else(|| Err(Unavailable::new("the question was dropped")))
+    }
+}
+
+async fn ask(socket: &std::path::Path, query: &str) -> Answer {
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| Unavailable::new(format_args!("{}: {error}", socket.display())))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(Unavailable::new)?;
+    let exchange = async {
+        let separator = if query.is_empty() { "" } else { "?" };
+        let request = Request::get(format!("{}{separator}{query}", shared::socket::ALERTS))
+            .header(header::HOST, "sentinel")
+            .header(header::CONNECTION, "close")
+            .body(Empty::<Bytes>::new())
+            .map_err(Unavailable::new)?;
+        let response = sender.send_request(request).await.map_err(Unavailable::new)?;
+        if response.status() != StatusCode::OK {
+            return Err(Unavailable::new(format_args!("sentinel said {}", response.status())));
+        }
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Unavailable::new("the answer is over 1 MiB")
+            } else {
+                Unavailable::new(error)
+            }
+        })?;
+        Ok(body.to_bytes())
+    };
+    tokio::pin!(connection);
+    tokio::pin!(exchange);
+    let mut open = true;
+    let body = loop {
+        tokio::select! {
+            body = &mut exchange => break body?,
+            // The connection moves the bytes; its error reaches the exchange too.
+            _ended = &mut connection, if open => open = false,
+        }
+    };
+    emit(&body).map_err(Unavailable::new)
+}
+
+/// What sentinel sends; its alerts are passed on as they are, keys of a newer one included.
+#[derive(Deserialize)]
+struct Sent<'a> {
+    #[serde(borrow)]
+    alerts: Vec<&'a RawValue>,
+}
+
+fn emit(body: &[u8]) -> io::Result<Bytes> {
+    let sent: Sent<'_> = serde_json::from_slice(body)?;
+    let mut out = Vec::with_capacity(body.len() + 16);
+    out.extend_from_slice(br#"{"alerts":["#);
+    for (n, alert) in sent.alerts.iter().enumerate() {
+        if !alert.get().starts_with('{') {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an alert is no object"));
+        }
+        if n > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(alert.get().as_bytes());
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_are_passed_on_and_nothing_else_is() {
+        for (sent, passed_on) in [
+            (r#"{"alerts":[]}"#, Some(r#"{"alerts":[]}"#)),
+            (
+                r#"{"next_after_seq":7,"alerts":[{"seq":7,"new":[1.50]}, {"seq":6}]}"#,
+                Some(r#"{"alerts":[{"seq":7,"new":[1.50]},{"seq":6}]}"#),
+            ),
+            (r#"{"alerts":[1]}"#, None),
+            (r#"{"alerts":{}}"#, None),
+            (r#"{"alert":[]}"#, None),
+            (r#"{"alerts":[}"#, None),
+            ("", None),
+            ("\u{ff}", None),
+        ] {
+            let emitted = emit(sent.as_bytes()).ok();
+            assert_eq!(emitted.as_deref(), passed_on.map(str::as_bytes), "{sent}");
+        }
+    }
+}
