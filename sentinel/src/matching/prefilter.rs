@@ -152,7 +152,7 @@ impl Prefilter {
 }
 
 impl Applying {
-    /// Every rule, in their order.
+    /// Every rule that applies: what the candidates would be if there were no prefilter.
     #[cfg(test)]
     pub(super) fn all(&self) -> &[usize] {
         &self.all

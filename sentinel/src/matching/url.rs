@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 /// As written, decoded once, decoded twice; fewer where nothing is left to decode.
 pub(super) fn variants(text: Cow<'_, str>) -> Vec<Cow<'_, str>> {
     let once = decoded(&text);
@@ -12,39 +14,12 @@ pub(super) fn variants(text: Cow<'_, str>) -> Vec<Cow<'_, str>> {
     [Some(text), once.map(Cow::Owned), twice.map(Cow::Owned)].into_iter().flatten().collect()
 }
 
-/// `%HH` to its byte, `+` to a blank, what is no UTF-8 then to U+FFFD; none if there is neither.
-pub(super) fn decoded(text: &str) -> Option<String> {
-    let first = memchr::memchr2(b'%', b'+', text.as_bytes())?;
-    let mut bytes = Vec::with_capacity(text.len());
-    let (plain, mut rest) = text.as_bytes().split_at_checked(first)?;
-    bytes.extend_from_slice(plain);
-    let mut changed = false;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        bytes.push(match (byte, after) {
-            (b'+', _) => {
-                changed = true;
-                b' '
-            }
-            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = after;
-                    changed = true;
-                    high << 4 | low
-                }
-                _ => b'%',
-            },
-            _ => byte,
-        });
-    }
-    changed.then(|| match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+/// `%HH` to its byte, `+` to a blank, what is no UTF-8 then to U+FFFD; none if that changes nothing.
+fn decoded(text: &str) -> Option<String> {
+    let spaced =
+        if text.contains('+') { text.replace('+', " ").into() } else { Cow::Borrowed(text) };
+    let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
+    (decoded != text).then(|| decoded.into_owned())
 }
 
 #[cfg(test)]

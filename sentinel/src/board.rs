@@ -1,0 +1,137 @@
+//! What the evaluator shows and the socket reads: recent alerts and how things stand.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use shared::Alert;
+
+use crate::sink::ring::Ring;
+
+/// An evaluator that has not moved for this long is not well.
+pub const STILL_MAX: Duration = Duration::from_secs(30);
+
+/// How things stand, as `/v1/status` answers.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Status {
+    /// sentinel's version.
+    pub version: &'static str,
+    /// RFC 3339.
+    pub started_at: String,
+    /// `seq` of the last alert.
+    pub seq: u64,
+    /// The rules in force.
+    pub rules: Rules,
+    /// Every file that is tailed.
+    pub files: Vec<File>,
+    /// Paths that should be read and cannot be, and why.
+    pub unreadable: BTreeMap<String, String>,
+    /// Groups that wait or cool down, by rule.
+    pub groups: BTreeMap<String, usize>,
+    /// Gaps that were told.
+    pub gaps: u64,
+    /// Lines too far behind their source to count in a window.
+    pub late_lines: u64,
+    /// Lines stamped too far ahead of the clock.
+    pub clock_skew_lines: u64,
+    /// What keeps evaluation from going on, if anything does: a full disk.
+    pub stopped_by: Option<String>,
+}
+
+/// The rules in force.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Rules {
+    /// Changes with every byte of the rule files.
+    pub digest: String,
+    /// How many.
+    pub count: usize,
+    /// RFC 3339.
+    pub loaded_at: String,
+    /// Why the files as they are now are not in force.
+    pub last_reload_error: Option<String>,
+}
+
+/// A tailed file.
+#[derive(Debug, Clone, Serialize)]
+pub struct File {
+    /// Where it is, or was last.
+    pub path: String,
+    /// Its source.
+    pub source: String,
+    /// Evaluated up to here.
+    pub offset: u64,
+    /// In bytes.
+    pub size: u64,
+    /// Not evaluated yet.
+    pub lag_bytes: u64,
+    /// RFC 3339; when a line of it was last evaluated.
+    pub last_line_at: Option<String>,
+    /// `reading`, `rotated` or `unreadable`.
+    pub state: &'static str,
+}
+
+/// The board.
+#[derive(Debug)]
+pub struct Board {
+    // Held for as long as an alert is added or an answer is made: microseconds.
+    ring: Mutex<Ring>,
+    status: Mutex<Status>,
+    moved: Mutex<Instant>,
+    ready: AtomicBool,
+}
+
+impl Board {
+    /// A board that shows `ring` and is not ready.
+    pub fn new(ring: Ring, status: Status, now: Instant) -> Self {
+        Self {
+            ring: Mutex::new(ring),
+            status: Mutex::new(status),
+            moved: Mutex::new(now),
+            ready: AtomicBool::new(false),
+        }
+    }
+
+    /// Shows an alert.
+    pub fn alert(&self, alert: Alert, line: &str) {
+        self.ring.lock().push(alert, line);
+    }
+
+    /// Asks the ring.
+    pub fn ring<T>(&self, ask: impl FnOnce(&Ring) -> T) -> T {
+        ask(&self.ring.lock())
+    }
+
+    /// Changes the status.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock());
+    }
+
+    /// How things stand.
+    pub fn status(&self) -> Status {
+        self.status.lock().clone()
+    }
+
+    /// The evaluator moves.
+    pub fn moves(&self, now: Instant) {
+        *self.moved.lock() = now;
+    }
+
+    /// The evaluator has moved lately.
+    pub fn is_alive(&self, now: Instant) -> bool {
+        now.saturating_duration_since(*self.moved.lock()) < STILL_MAX
+    }
+
+    /// Rules are loaded, state is restored, the directory is watched.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether it is so.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,199 @@
+//! From what is on disk back to the one point where everything stood: the snapshot, the journalled
+//! turns again in their own order and time, and the alerts they had raised, each once.
+
+use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Instant};
+
+use shared::alert::Observer;
+
+use super::{
+    journal::{Frame, Journal},
+    snapshot::{Missing, Snapshot},
+};
+use crate::{
+    engine::{Engine, State},
+    notice::{Notice, Reason},
+    rule::RuleSet,
+    sink::{
+        alerts_log::{self, Completed},
+        ring::Ring,
+    },
+    tail::{From, Tail, identity::FileRecord},
+    turn::Input,
+};
+
+/// Where things are.
+#[derive(Debug)]
+pub struct Places<'a> {
+    /// What is tailed.
+    pub log_dir: &'a Path,
+    /// What alerts are appended to.
+    pub alerts: &'a Path,
+    /// What is kept between runs.
+    pub state_dir: &'a Path,
+}
+
+/// Where everything stands again.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The detector, as after the last turn that was shown to anyone.
+    pub engine: Engine,
+    /// The files, each where it was read up to then.
+    pub tail: Tail,
+    /// Of the snapshot that was read; 0 where there was none.
+    pub generation: u64,
+    /// What has to be said, as an alert.
+    pub notices: Vec<Notice>,
+    /// What has to be said to whoever started sentinel.
+    pub remarks: Vec<String>,
+    /// Where files that are not known yet are begun.
+    pub from: From,
+}
+
+/// Reads the state directory and repeats what was journalled.
+///
+/// # Errors
+/// Those of the disk.
+pub fn recover(
+    places: &Places<'_>,
+    rules: Arc<RuleSet>,
+    observer: Observer,
+    from: From,
+    now: Instant,
+) -> io::Result<Recovered> {
+    match Snapshot::read(places.state_dir)? {
+        Ok(snapshot) => resume(places, rules, observer, snapshot, now),
+        Err(missing) => begin(places, rules, observer, from, &missing),
+    }
+}
+
+/// Nothing is known of the past, except what alerts.log tells.
+fn begin(
+    places: &Places<'_>,
+    rules: Arc<RuleSet>,
+    observer: Observer,
+    from: From,
+    missing: &Missing,
+) -> io::Result<Recovered> {
+    let seq = Ring::warmed(places.alerts)?.last_seq();
+    let state = State::begin(rand::random(), seq);
+    let lost = seq > 0 || matches!(missing, Missing::Broken);
+    let mut recovered = Recovered {
+        engine: Engine::new(rules, state, observer),
+        tail: Tail::new(places.log_dir, places.alerts, 1),
+        generation: 0,
+        notices: Vec::new(),
+        remarks: Vec::new(),
+        from,
+    };
+    if lost {
+        // What was read before nobody knows: reading it all again would repeat its alerts.
+        recovered.from = From::End;
+        recovered.remarks.push(format!(
+            "{} has no usable snapshot though sentinel ran here before: alerts go on after \
+             number {seq}, log files are read from their present end",
+            places.state_dir.display()
+        ));
+        recovered.notices.push(Notice::Gap {
+            source: String::new(),
+            file: places.log_dir.display().to_string(),
+            from: 0,
+            to: None,
+            reason: Reason::StateLost,
+        });
+    }
+    Ok(recovered)
+}
+
+fn resume(
+    places: &Places<'_>,
+    rules: Arc<RuleSet>,
+    observer: Observer,
+    snapshot: Snapshot,
+    now: Instant,
+) -> io::Result<Recovered> {
+    let mut recovered = Recovered {
+        engine: Engine::new(rules, snapshot.state, observer),
+        tail: Tail::new(places.log_dir, places.alerts, snapshot.next_file),
+        generation: snapshot.generation,
+        notices: Vec::new(),
+        remarks: Vec::new(),
+        from: From::Start,
+    };
+    let mut gone = BTreeMap::new();
+    for record in snapshot.files {
+        recovered.open(record, &mut gone, now);
+    }
+    let frames = Journal::read(places.state_dir, snapshot.generation)?;
+    for frame in &frames {
+        recovered.repeat(frame, &mut gone, now);
+    }
+    recovered.notices.extend(gone.into_values());
+    let seq = recovered.engine.state().seq;
+    recovered.engine.repeated(frames.last().map_or(seq, |frame| frame.seq));
+    // A frame is written only when the alerts of the one before stand in their file.
+    if let Some(last) = frames.last()
+        && alerts_log::complete(places.alerts, last.mark, &last.alerts)? == Completed::Gone
+    {
+        recovered.remarks.push(format!(
+            "{} was cut or deleted by somebody else: alerts up to number {} are not written again",
+            places.alerts.display(),
+            last.seq
+        ));
+    }
+    Ok(recovered)
+}
+
+impl Recovered {
+    fn open(&mut self, record: FileRecord, gone: &mut BTreeMap<u32, Notice>, now: Instant) {
+        let file = record.file;
+        gone.extend(self.tail.resume(record, &mut self.engine, now).map(|gap| (file, gap)));
+    }
+
+    fn repeat(&mut self, frame: &Frame, gone: &mut BTreeMap<u32, Notice>, now: Instant) {
+        for record in &frame.files {
+            self.open(record.clone(), gone, now);
+        }
+        for turn in &frame.turns {
+            for input in &turn.inputs {
+                match input {
+                    Input::Notice(notice) => {
+                        self.engine.notice(notice, turn.now, &mut |_| {});
+                    }
+                    Input::Lines { file, from, to } => {
+                        let bytes = (*file, *from, *to);
+                        if self.tail.repeat(bytes, &mut self.engine, turn.now).is_err() {
+                            self.unreadable(*file, *from, *to);
+                        }
+                    }
+                }
+            }
+        }
+        for file in &frame.left {
+            // Whatever there was to say of it stands in the frame.
+            gone.remove(file);
+            self.tail.forget(*file);
+        }
+    }
+
+    /// The bytes of a journalled turn are gone. Its alerts stand in the journal; what the windows
+    /// lost is said once for each file.
+    fn unreadable(&mut self, lost: u32, lost_from: u64, lost_to: u64) {
+        let (source, file) = self.engine.name_of(lost);
+        let known = self.notices.iter_mut().find_map(|notice| match notice {
+            Notice::Gap { file: known, to, reason: Reason::Replay, .. } if *known == file => {
+                Some(to)
+            }
+            _ => None,
+        });
+        match known {
+            Some(to) => *to = Some(lost_to),
+            None => self.notices.push(Notice::Gap {
+                source,
+                file,
+                from: lost_from,
+                to: Some(lost_to),
+                reason: Reason::Replay,
+            }),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The whole state at one point, written beside the old one and put in its place.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::codec;
+use crate::{engine::State, sink::alerts_log::Mark, tail::identity::FileRecord};
+
+const NAME: &str = "snapshot";
+const MAGIC: &[u8] = b"sentinel snapshot 1\n";
+
+/// Where everything stood.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Counts snapshots: a journal belongs to one.
+    pub generation: u64,
+    /// What the engine remembers.
+    pub state: State,
+    /// The files that were tailed.
+    pub files: Vec<FileRecord>,
+    /// The number of the next file.
+    pub next_file: u32,
+    /// Where alerts.log ended.
+    pub alerts: Mark,
+}
+
+/// Why there is no snapshot to go on from.
+#[derive(Debug)]
+pub enum Missing {
+    /// There never was one here.
+    Never,
+    /// It is there and cannot be believed.
+    Broken,
+}
+
+impl Snapshot {
+    /// Reads the snapshot of a state directory.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn read(state_dir: &Path) -> io::Result<Result<Self, Missing>> {
+        let bytes = match fs::read(state_dir.join(NAME)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Err(Missing::Never));
+            }
+            Err(error) => return Err(error),
+        };
+        let read = bytes.strip_prefix(MAGIC).and_then(codec::decode);
+        Ok(read.map(|(snapshot, _)| snapshot).ok_or(Missing::Broken))
+    }
+
+    /// Puts this snapshot in the place of the one before: whole or not at all.
+    ///
+    /// # Errors
+    /// Those of the disk; the one before still stands.
+    pub fn write(&self, state_dir: &Path) -> io::Result<()> {
+        let fresh = state_dir.join("snapshot.tmp");
+        let mut file = super::private_file().create(true).truncate(true).open(&fresh)?;
+        file.write_all(MAGIC)?;
+        file.write_all(&codec::encode(self))?;
+        file.sync_all()?;
+        fs::rename(&fresh, state_dir.join(NAME))?;
+        File::open(state_dir)?.sync_all()
+    }
+}

@@ -1,0 +1,104 @@
+//! `sentinel replay`: log files in, the alerts they would have raised out, as JSON lines.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use flate2::read::MultiGzDecoder;
+use shared::Alert;
+
+use super::run;
+use crate::{
+    alert,
+    engine::{Engine, Now, Origin, State},
+    failure::Failure,
+    line::Buffer,
+    merge::{self, Ready},
+    tail::identity,
+};
+
+/// A file of the past.
+struct Past {
+    path: PathBuf,
+    reader: Box<dyn Read>,
+    buffer: Buffer,
+    origin: Origin,
+}
+
+/// Evaluates the files, merged by time, and writes the alerts. Windows run on event time alone, so
+/// the same files give the same alerts on any day.
+///
+/// # Errors
+/// Bad rules, a file that cannot be read, or nobody to write to.
+pub fn replay(rules: &Path, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
+    let rules = Arc::new(run::rules(rules)?.set);
+    let mut engine = Engine::new(rules, State::default(), run::observer());
+    let mut past = Vec::new();
+    for (number, path) in (1..).zip(files) {
+        past.push(open(path, number, &mut engine)?);
+    }
+    let mut broken = None;
+    while broken.is_none() {
+        for one in &mut past {
+            let filled = one.buffer.fill(|into, _| one.reader.read(into));
+            filled.map_err(|error| Failure::at("read", &one.path, &error))?;
+            if one.buffer.whole().is_empty() {
+                // The last line need not be ended.
+                one.buffer.finish();
+            }
+        }
+        if past.iter().all(|one| one.buffer.whole().is_empty()) {
+            return Ok(());
+        }
+        let mut emit = |alert: Alert| {
+            if broken.is_none() {
+                broken = out.write_all(alert::line(&alert).as_bytes()).err();
+            }
+        };
+        for (index, len) in runs(&past, &engine) {
+            let Some(Past { buffer, origin, .. }) = past.get_mut(index) else { continue };
+            buffer.take(len, |line| engine.line(origin, &line, Now::Replay, &mut emit));
+        }
+    }
+    match broken {
+        // Whoever reads has seen enough.
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Some(error) => Err(Failure::Io(format!("cannot write alerts: {error}"))),
+        None => Ok(()),
+    }
+}
+
+fn runs(past: &[Past], engine: &Engine) -> Vec<(usize, usize)> {
+    let ready: Vec<Ready<'_>> = past
+        .iter()
+        .map(|one| Ready { bytes: one.buffer.whole(), more: one.buffer.more() })
+        .collect();
+    let mut runs = Vec::new();
+    let time = |index: usize, line: &[u8]| engine.rules().time(&past.get(index)?.origin.view, line);
+    merge::merge(&ready, time, |index, range| runs.push((index, range.len())));
+    runs
+}
+
+fn open(path: &Path, number: u32, engine: &mut Engine) -> Result<Past, Failure> {
+    let failed = |error: io::Error| Failure::at("read", path, &error);
+    let (mut file, _) = identity::open(path).map_err(failed)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let plain = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
+    let gzipped = starts_as_gzip(&mut file).map_err(failed)?;
+    let reader: Box<dyn Read> =
+        if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    // access.log, access.log.1 and access.log-20260120.gz are one source.
+    let source = plain.split_once(".log").map_or(plain.as_str(), |(stem, _)| stem);
+    let origin = engine.origin(number, source, &name);
+    Ok(Past { path: path.to_owned(), reader, buffer: Buffer::default(), origin })
+}
+
+/// By its first bytes (RFC 1952): a name may say anything.
+fn starts_as_gzip(file: &mut File) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt as _;
+    let mut magic = [0; 2];
+    Ok(file.read_at(&mut magic, 0)? == 2 && magic == [0x1f, 0x8b])
+}

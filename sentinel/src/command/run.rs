@@ -1,0 +1,172 @@
+//! `sentinel run`: the daemon, its socket and its signals.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Instant,
+};
+
+use shared::alert::Observer;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    board::{Board, Status},
+    daemon::{self, Daemon},
+    failure::Failure,
+    rule::{RuleSet, Severity, load},
+    settings::Settings,
+    sink::ring::Ring,
+    socket, watch,
+};
+
+/// A rule set, and the files it was read from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// (path, text), as they were read.
+    pub files: Vec<(String, String)>,
+    /// What they say.
+    pub set: RuleSet,
+}
+
+/// Loads a rule set.
+///
+/// # Errors
+/// Every fault of its files.
+pub fn rules(path: &Path) -> Result<Loaded, Failure> {
+    let files = load::read(path).map_err(|unreadable| Failure::Usage(unreadable.to_string()))?;
+    let (rules, faults) = RuleSet::parse(&files);
+    match rules {
+        Some(set) => Ok(Loaded { files, set }),
+        None => {
+            let errors = faults.iter().filter(|fault| fault.severity == Severity::Error);
+            Err(Failure::Usage(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n\n")))
+        }
+    }
+}
+
+/// Who raises alerts here.
+pub fn observer() -> Observer {
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Observer { name: "sentinel".into(), version: env!("CARGO_PKG_VERSION").into(), hostname }
+}
+
+/// Runs until a signal or, with `--once`, until everything is read.
+///
+/// # Errors
+/// What keeps it from starting, or ended it.
+pub fn run(settings: Settings) -> Result<(), Failure> {
+    let rules = rules(&settings.rules)?;
+    // Listing tells what opening a directory would not.
+    fs::read_dir(&settings.log_dir).map_err(|error| {
+        Failure::Io(format!(
+            "cannot read the log directory {}: {error}; create it or name another with --log-dir \
+             (SENTINEL_LOG_DIR)",
+            settings.log_dir.display()
+        ))
+    })?;
+    let lock = daemon::lock(&settings)?;
+    let ring = Ring::warmed(&settings.alerts)
+        .map_err(|error| Failure::at("read", &settings.alerts, &error))?;
+    let status = Status {
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: jiff_now(),
+        seq: ring.last_seq(),
+        ..Status::default()
+    };
+    let board = Arc::new(Board::new(ring, status, now()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Io(format!("cannot start: {error}")))?;
+    let ended = runtime.block_on(supervise(settings, rules, board));
+    drop(lock);
+    ended
+}
+
+async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Result<(), Failure> {
+    let listener = socket::bind(&settings.socket)?;
+    let bound = Bound(settings.socket.clone());
+    let (bell, calls) = daemon::bell();
+    let hinted = bell.clone();
+    let hint = watch::hint(&settings.log_dir, settings.watch, move || hinted.wake())?;
+    let failed = |error: io::Error| Failure::Io(format!("cannot take signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let started = format!(
+        "sentinel {}: {} rules from {}, watching {}, alerts to {}, answering on {}",
+        env!("CARGO_PKG_VERSION"),
+        rules.set.rules.len(),
+        settings.rules.display(),
+        settings.log_dir.display(),
+        settings.alerts.display(),
+        settings.socket.display(),
+    );
+    let once = settings.once;
+    let shown = Arc::clone(&board);
+    let (done, mut ended) = tokio::sync::oneshot::channel();
+    let evaluator = thread::Builder::new().name("evaluator".into()).spawn(move || {
+        let state_dir = settings.state_dir.clone();
+        let result = Daemon::start(settings, rules, observer(), shown, say).and_then(|daemon| {
+            say(&started);
+            daemon
+                .run(&calls, once)
+                .map_err(|error| Failure::at("leave a snapshot in", &state_dir, &error))
+        });
+        // Whoever waited may be gone.
+        drop(done.send(result));
+    });
+    let evaluator =
+        evaluator.map_err(|error| Failure::Io(format!("cannot start the evaluator: {error}")))?;
+    let server = tokio::spawn(socket::serve(listener, board));
+    let result = loop {
+        tokio::select! {
+            result = &mut ended => break result,
+            _ = terminate.recv() => bell.stop(),
+            _ = interrupt.recv() => bell.stop(),
+            // Files are looked at again anyhow; a habit of sending it must not end the daemon.
+            _ = hangup.recv() => bell.wake(),
+        }
+    };
+    server.abort();
+    drop((hint, bound));
+    match (result, evaluator.join()) {
+        (Ok(result), Ok(())) => result,
+        _ => Err(Failure::Io(
+            "the evaluator ended unexpectedly; what it was working on is read \
+                              again at the next start"
+                .into(),
+        )),
+    }
+}
+
+/// Removes the socket at the end.
+struct Bound(PathBuf);
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // Whoever starts next removes it otherwise.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+fn say(message: &str) {
+    // Nobody may be reading any more, and that must not end the daemon.
+    drop(writeln!(io::stderr(), "{message}"));
+}
+
+#[expect(clippy::disallowed_methods, reason = "the start is told by the clock")]
+fn jiff_now() -> String {
+    crate::time::Timestamp(jiff::Timestamp::now().as_microsecond()).rfc3339()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the board must know that something moved at the start"
+)]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,455 @@
+//! The evaluator: looks, reads, evaluates, journals, appends, shows, in turns, until it is told to
+//! stop. The only place of the detector that reads a clock.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, SyncSender},
+    },
+    time::{Duration, Instant},
+};
+
+use shared::{Alert, alert::Observer};
+
+use crate::{
+    alert,
+    board::{self, Board},
+    checkpoint::{
+        journal::{Frame, Journal},
+        recover::{self, Places},
+        snapshot::Snapshot,
+    },
+    command::run::Loaded,
+    engine::Engine,
+    failure::Failure,
+    notice::Notice,
+    rule::{RuleSet, Severity, load},
+    settings::Settings,
+    sink::alerts_log::AlertsLog,
+    tail::{From, Tail, identity::FileRecord},
+    time::Timestamp,
+    turn::{Input, Turn},
+};
+
+/// Between two looks at the rule files.
+const RELOAD_EVERY: Duration = Duration::from_secs(1);
+/// Between two snapshots, if anything happened.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
+/// Journal size from which a snapshot makes it short again.
+const JOURNAL_BYTES_MAX: u64 = 16 << 20;
+/// Between two attempts to write to a disk that is full.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// How long a stop may take to read what is there.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Calls the evaluator.
+#[derive(Debug, Clone)]
+pub struct Bell {
+    wake: SyncSender<()>,
+    // Not a message: a queue full of wake-ups must not swallow it.
+    stop: Arc<AtomicBool>,
+}
+
+/// The evaluator's end of a [`Bell`].
+#[derive(Debug)]
+pub struct Calls {
+    woken: Receiver<()>,
+    stop: Arc<AtomicBool>,
+}
+
+/// A bell and the calls it makes.
+pub fn bell() -> (Bell, Calls) {
+    let (wake, woken) = mpsc::sync_channel(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    (Bell { wake, stop: Arc::clone(&stop) }, Calls { woken, stop })
+}
+
+impl Bell {
+    /// Something may have changed: look now.
+    pub fn wake(&self) {
+        // A call that waits to be heard is enough.
+        self.wake.try_send(()).ok();
+    }
+
+    /// Read to the end and stop.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+}
+
+/// Everything the evaluator owns.
+#[derive(Debug)]
+pub struct Daemon {
+    settings: Settings,
+    board: Arc<Board>,
+    engine: Engine,
+    tail: Tail,
+    from: From,
+    journal: Journal,
+    generation: u64,
+    alerts_log: AlertsLog,
+    since_frame: SinceFrame,
+    held: Option<Held>,
+    notices: Vec<Notice>,
+    /// The rule files as they were last read, or why they could not be.
+    rules_seen: Result<Vec<(String, String)>, String>,
+    rules_looked: Instant,
+    snapshot_at: Instant,
+    snapshot_due: bool,
+    changed: bool,
+}
+
+/// What the next frame will hold.
+#[derive(Debug, Default)]
+struct SinceFrame {
+    files: Vec<FileRecord>,
+    left: Vec<u32>,
+    turns: Vec<Turn>,
+}
+
+/// A turn's alerts on their way: nothing else is evaluated before they have arrived.
+#[derive(Debug)]
+struct Held {
+    frame: Frame,
+    alerts: Vec<(Alert, String)>,
+    progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Evaluated,
+    Journalled,
+    Appending,
+}
+
+impl Daemon {
+    /// Recovers what was, and writes it down before the first byte is read.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn start(
+        settings: Settings,
+        rules: Loaded,
+        observer: Observer,
+        board: Arc<Board>,
+        say: impl Fn(&str),
+    ) -> Result<Self, Failure> {
+        let now = instant();
+        let places = Places {
+            log_dir: &settings.log_dir,
+            alerts: &settings.alerts,
+            state_dir: &settings.state_dir,
+        };
+        let set = Arc::new(rules.set);
+        let recovered = recover::recover(&places, set, observer, settings.from, now)
+            .map_err(|error| Failure::at("recover the state in", &settings.state_dir, &error))?;
+        for remark in &recovered.remarks {
+            say(remark);
+        }
+        let alerts_log = AlertsLog::open(&settings.alerts)
+            .map_err(|error| Failure::at("append to", &settings.alerts, &error))?;
+        let generation = recovered.generation + 1;
+        let journal =
+            snapshot(&recovered.engine, &recovered.tail, &alerts_log, generation, &settings)
+                .map_err(|error| Failure::at("keep state in", &settings.state_dir, &error))?;
+        let mut daemon = Self {
+            settings,
+            board,
+            engine: recovered.engine,
+            tail: recovered.tail,
+            from: recovered.from,
+            journal,
+            generation,
+            alerts_log,
+            since_frame: SinceFrame::default(),
+            held: None,
+            notices: recovered.notices,
+            rules_seen: Ok(rules.files),
+            rules_looked: now,
+            snapshot_at: now,
+            snapshot_due: false,
+            changed: false,
+        };
+        daemon.rules_loaded();
+        Ok(daemon)
+    }
+
+    /// Works until it is told to stop, and leaves a snapshot.
+    ///
+    /// # Errors
+    /// The last snapshot could not be written: the next start repeats the journal instead.
+    pub fn run(mut self, calls: &Calls, once: bool) -> io::Result<()> {
+        let mut stop_by = None;
+        loop {
+            let now = instant();
+            self.board.moves(now);
+            if stop_by.is_none() && calls.stop.load(Ordering::Acquire) {
+                stop_by = Some(now + DRAIN_MAX);
+            }
+            let worked = self.pass(now);
+            self.show();
+            self.board.set_ready();
+            let at_end = !worked && self.held.is_none() && self.tail.is_at_end();
+            if stop_by.is_some_and(|by| at_end || now >= by) || (once && at_end) {
+                break;
+            }
+            let wait = match (worked, self.is_stopped()) {
+                (_, true) => RETRY_EVERY,
+                (true, _) => Duration::ZERO,
+                (false, _) => self.settings.poll_interval,
+            };
+            // Whether somebody called or time went by: what there is to do shows by looking.
+            calls.woken.recv_timeout(wait).ok();
+        }
+        self.changed = true;
+        self.snapshot(instant())
+    }
+
+    /// One round. True if there may be more to do at once.
+    fn pass(&mut self, now: Instant) -> bool {
+        if !self.deliver() {
+            return false;
+        }
+        self.reload(now);
+        let aged = self.changed && now.duration_since(self.snapshot_at) >= SNAPSHOT_EVERY;
+        if self.snapshot_due || aged || self.journal.size() >= JOURNAL_BYTES_MAX {
+            let written = self.snapshot(now);
+            if self.stopped(written) {
+                return false;
+            }
+        }
+        let mut look = self.tail.look(&mut self.engine, self.from, now);
+        // Only what is there at the very first look can lie in the past.
+        self.from = From::Start;
+        self.snapshot_due |= !look.left.is_empty();
+        self.changed |= !look.fresh.is_empty();
+        self.since_frame.files.append(&mut look.fresh);
+        self.since_frame.left.append(&mut look.left);
+        let mut notices = std::mem::take(&mut self.notices);
+        notices.append(&mut look.notices);
+        self.turn(notices)
+    }
+
+    fn turn(&mut self, notices: Vec<Notice>) -> bool {
+        let mut alerts = Vec::new();
+        let mut emit = |alert: Alert| {
+            let line = alert::line(&alert);
+            alerts.push((alert, line));
+        };
+        let mut turn = Turn { now: wall(), inputs: Vec::new() };
+        for notice in notices {
+            self.engine.notice(&notice, turn.now, &mut emit);
+            turn.inputs.push(Input::Notice(notice));
+        }
+        turn.inputs.extend(self.tail.evaluate(&mut self.engine, turn.now, &mut emit));
+        if turn.inputs.is_empty() {
+            return false;
+        }
+        self.changed = true;
+        self.since_frame.turns.push(turn);
+        if !alerts.is_empty() {
+            let since = std::mem::take(&mut self.since_frame);
+            let frame = Frame {
+                files: since.files,
+                left: since.left,
+                turns: since.turns,
+                alerts: alerts.iter().map(|(_, line)| line.as_str()).collect(),
+                seq: self.engine.state().seq,
+                mark: self.alerts_log.mark(),
+            };
+            self.held = Some(Held { frame, alerts, progress: Progress::Evaluated });
+            return self.deliver();
+        }
+        true
+    }
+
+    /// Takes held alerts as far as the disk lets them: journal, then alerts.log, then whoever asks.
+    /// True if nothing is held any more.
+    fn deliver(&mut self) -> bool {
+        let Some(mut held) = self.held.take() else { return true };
+        let arrived = self.advance(&mut held);
+        if self.stopped(arrived) {
+            self.held = Some(held);
+            return false;
+        }
+        for (alert, line) in held.alerts {
+            self.board.alert(alert, &line);
+        }
+        true
+    }
+
+    fn advance(&mut self, held: &mut Held) -> io::Result<()> {
+        if held.progress == Progress::Evaluated {
+            held.frame.mark = self.alerts_log.ready()?;
+            self.journal.append(&held.frame)?;
+            held.progress = Progress::Journalled;
+        }
+        if held.progress == Progress::Journalled {
+            held.progress = Progress::Appending;
+            self.alerts_log.append(held.frame.alerts.as_bytes())
+        } else {
+            self.alerts_log.retry()
+        }
+    }
+
+    fn snapshot(&mut self, now: Instant) -> io::Result<()> {
+        if !self.changed && !self.snapshot_due {
+            return Ok(());
+        }
+        // Counted up whether it succeeds or not: a journal never belongs to two snapshots.
+        self.generation += 1;
+        self.journal =
+            snapshot(&self.engine, &self.tail, &self.alerts_log, self.generation, &self.settings)?;
+        self.since_frame = SinceFrame::default();
+        (self.snapshot_at, self.snapshot_due, self.changed) = (now, false, false);
+        Ok(())
+    }
+
+    /// Reads the rule files again if a byte of them has changed.
+    fn reload(&mut self, now: Instant) {
+        if now.duration_since(self.rules_looked) < RELOAD_EVERY {
+            return;
+        }
+        self.rules_looked = now;
+        let read = load::read(&self.settings.rules).map_err(|unreadable| unreadable.to_string());
+        if read == self.rules_seen {
+            return;
+        }
+        self.rules_seen = read;
+        let fault = match self.rules_seen.as_deref().map(RuleSet::parse) {
+            Ok((Some(rules), _)) => {
+                self.engine.replace(Arc::new(rules));
+                self.tail.replaced(&mut self.engine);
+                // No turn spans two rule sets.
+                (self.snapshot_due, self.changed) = (true, true);
+                return self.rules_loaded();
+            }
+            Ok((None, faults)) => {
+                let error = faults.iter().find(|fault| fault.severity == Severity::Error);
+                error.map_or_else(String::new, |at| {
+                    format!("{}:{}:{}: {}", at.file, at.line, at.column, at.message)
+                })
+            }
+            Err(unreadable) => unreadable.clone(),
+        };
+        self.board.update(|status| status.rules.last_reload_error = Some(fault.clone()));
+        self.notices.push(Notice::ReloadFailed { fault });
+    }
+
+    fn rules_loaded(&mut self) {
+        let rules = self.engine.rules();
+        let (digest, count) = (rules.digest.clone(), rules.rules.len());
+        let loaded_at = wall().rfc3339();
+        self.board.update(|status| {
+            status.rules = board::Rules { digest, count, loaded_at, last_reload_error: None };
+        });
+    }
+
+    /// Notes what keeps the evaluator from going on, or that nothing does.
+    fn stopped(&self, result: io::Result<()>) -> bool {
+        let error = result.err().map(|error| error.to_string());
+        let stopped = error.is_some();
+        self.board.update(|status| status.stopped_by = error);
+        stopped
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.board.status().stopped_by.is_some()
+    }
+
+    fn show(&self) {
+        let files = self
+            .tail
+            .files()
+            .iter()
+            .map(|tailed| board::File {
+                path: tailed.record.path().display().to_string(),
+                source: tailed.record.source.clone(),
+                offset: tailed.record.offset,
+                size: tailed.size.max(tailed.record.offset),
+                lag_bytes: tailed.lag(),
+                last_line_at: tailed.last_line.map(Timestamp::rfc3339),
+                state: match (&tailed.fault, tailed.rotated) {
+                    (Some(_), _) => "unreadable",
+                    (None, true) => "rotated",
+                    (None, false) => "reading",
+                },
+            })
+            .collect();
+        let faults = self.tail.faults().iter();
+        let unreadable = faults.map(|(path, why)| (path.display().to_string(), why.clone()));
+        let groups = self.engine.groups().filter(|(_, count)| *count > 0);
+        let state = self.engine.state();
+        self.board.update(|status| {
+            status.seq = state.seq;
+            status.files = files;
+            status.unreadable = unreadable.collect();
+            status.groups = groups.map(|(rule, count)| (rule.to_owned(), count)).collect();
+            status.gaps = state.gaps;
+            status.late_lines = state.late;
+            status.clock_skew_lines = state.clock_skew;
+        });
+    }
+}
+
+fn snapshot(
+    engine: &Engine,
+    tail: &Tail,
+    alerts_log: &AlertsLog,
+    generation: u64,
+    settings: &Settings,
+) -> io::Result<Journal> {
+    let snapshot = Snapshot {
+        generation,
+        state: engine.state().clone(),
+        files: tail.files().iter().map(|tailed| tailed.record.clone()).collect(),
+        next_file: tail.next_file(),
+        alerts: alerts_log.mark(),
+    };
+    snapshot.write(&settings.state_dir)?;
+    Journal::begin(&settings.state_dir, generation)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads it for the evaluator")]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the `now` of a turn is read here and nowhere else")]
+fn wall() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_microsecond())
+}
+
+/// The state directory, created, and locked for as long as the returned file is open.
+///
+/// # Errors
+/// It cannot be created, or another sentinel holds it.
+pub fn lock(settings: &Settings) -> Result<std::fs::File, Failure> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    let dir = &settings.state_dir;
+    let failed = |error: io::Error| {
+        Failure::Io(format!(
+            "cannot keep state in {}: {error}; where the log directory cannot be written, give \
+             --state-dir (SENTINEL_STATE_DIR) and --alerts (SENTINEL_ALERTS) elsewhere",
+            dir.display()
+        ))
+    };
+    std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(failed)?;
+    let path: PathBuf = dir.join("lock");
+    let mut options = std::fs::File::options();
+    let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path).map_err(failed)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::Io(format!(
+            "another sentinel works with {}: stop it, or give this one a --state-dir \
+             (SENTINEL_STATE_DIR) of its own",
+            dir.display()
+        ))),
+        Err(error) => Err(failed(error.into())),
+    }
+}

@@ -1,0 +1,216 @@
+//! The recent alerts, for whoever asks: by sequence, level, rule, status, group and time.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
+
+use shared::{
+    Alert,
+    alert::{Level, Status},
+};
+
+use crate::time::Timestamp;
+
+/// Alerts kept.
+pub const RING_ALERTS_MAX: usize = 1_000;
+
+/// How much of `alerts.log` is read at start to fill the ring, in bytes.
+const WARM_BYTES_MAX: u64 = 8 << 20;
+
+/// An alert and its line.
+#[derive(Debug)]
+struct Kept {
+    alert: Alert,
+    json: String,
+}
+
+/// The last [`RING_ALERTS_MAX`] alerts, oldest first.
+#[derive(Debug, Default)]
+pub struct Ring {
+    kept: VecDeque<Kept>,
+    last_seq: u64,
+}
+
+/// Which alerts are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// At most so many.
+    pub limit: usize,
+    /// Only newer ones, and the oldest of them first, so that nothing in the middle is skipped.
+    pub after_seq: Option<u64>,
+    /// Only alerts of that time or later.
+    pub since: Option<Timestamp>,
+    /// Only alerts of that level or above.
+    pub level: Option<Level>,
+    /// Only that rule.
+    pub rule: Option<String>,
+    /// Only that status.
+    pub status: Option<Status>,
+    /// Only groups with these values.
+    pub group: BTreeMap<String, String>,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            limit: 100,
+            after_seq: None,
+            since: None,
+            level: None,
+            rule: None,
+            status: None,
+            group: BTreeMap::new(),
+        }
+    }
+}
+
+impl Ring {
+    /// The ring as the end of an `alerts.log` fills it. What is no alert there is passed over.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn warmed(alerts_log: &Path) -> io::Result<Self> {
+        let mut ring = Self::default();
+        let mut file = match File::open(alerts_log) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ring),
+            Err(error) => return Err(error),
+        };
+        let from = file.metadata()?.len().saturating_sub(WARM_BYTES_MAX);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(WARM_BYTES_MAX).read_to_end(&mut bytes)?;
+        for line in bytes.split(|byte| *byte == b'\n') {
+            if let Ok(alert) = serde_json::from_slice(line)
+                && let Ok(line) = std::str::from_utf8(line)
+            {
+                ring.push(alert, line);
+            }
+        }
+        Ok(ring)
+    }
+
+    /// Adds an alert and its line.
+    pub fn push(&mut self, alert: Alert, line: &str) {
+        if self.kept.len() == RING_ALERTS_MAX {
+            self.kept.pop_front();
+        }
+        self.last_seq = alert.seq;
+        self.kept.push_back(Kept { alert, json: line.trim_end().to_owned() });
+    }
+
+    /// `seq` of the newest alert; 0 where there is none.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// The alerts a query asks for as one JSON object, `next_after_seq` being where to go on.
+    pub fn answer(&self, query: &Query) -> String {
+        let fits = |kept: &&Kept| query.matches(&kept.alert);
+        let found: Vec<&Kept> = match query.after_seq {
+            Some(_) => self.kept.iter().filter(fits).take(query.limit).collect(),
+            None => self.kept.iter().rev().filter(fits).take(query.limit).collect(),
+        };
+        // With a full page there may be more behind it; else all there is has been seen.
+        let next = match query.after_seq {
+            Some(_) if found.len() == query.limit => found.last().map(|kept| kept.alert.seq),
+            _ => None,
+        };
+        let next = next.unwrap_or_else(|| self.last_seq.max(query.after_seq.unwrap_or(0)));
+        let alerts: Vec<&str> = found.iter().map(|kept| kept.json.as_str()).collect();
+        format!("{{\"alerts\":[{}],\"next_after_seq\":{next}}}", alerts.join(","))
+    }
+}
+
+impl Query {
+    fn matches(&self, alert: &Alert) -> bool {
+        self.after_seq.is_none_or(|seq| alert.seq > seq)
+            && self.level.is_none_or(|level| alert.level >= level)
+            && self.rule.as_ref().is_none_or(|rule| alert.rule.id == *rule)
+            && self.status.is_none_or(|status| alert.status == status)
+            && self.since.is_none_or(|since| {
+                Timestamp::parse(&alert.timestamp).is_some_and(|time| time >= since)
+            })
+            && self.group.iter().all(|(field, value)| alert.group.get(field) == Some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(count: u64) -> Ring {
+        let golden =
+            include_str!("../../../shared/tests/golden/alerts.jsonl").lines().next().unwrap();
+        let mut ring = Ring::default();
+        for seq in 1..=count {
+            let mut alert: Alert = serde_json::from_str(golden).unwrap();
+            alert.seq = seq;
+            if seq % 2 == 0 {
+                alert.level = Level::Critical;
+                alert.rule.id = "even".into();
+                alert.group.insert("client.ip".into(), "192.0.2.2".into());
+                alert.timestamp = "2026-02-01T00:00:00.000Z".into();
+            }
+            let line = crate::alert::line(&alert);
+            ring.push(alert, &line);
+        }
+        ring
+    }
+
+    #[track_caller]
+    fn check(count: u64, query: Query, expected: &[u64], next: u64) {
+        let answer: serde_json::Value = serde_json::from_str(&ring(count).answer(&query)).unwrap();
+        let seqs: Vec<u64> = answer["alerts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|a| a["seq"].as_u64().unwrap())
+            .collect();
+        assert_eq!((seqs.as_slice(), answer["next_after_seq"].as_u64()), (expected, Some(next)));
+    }
+
+    #[test]
+    fn the_newest_come_first_and_after_a_sequence_the_oldest() {
+        let all = Query::default();
+        check(0, all.clone(), &[], 0);
+        check(3, all.clone(), &[3, 2, 1], 3);
+        check(3, Query { limit: 2, ..all.clone() }, &[3, 2], 3);
+        check(5, Query { limit: 2, after_seq: Some(1), ..all.clone() }, &[2, 3], 3);
+        check(5, Query { limit: 2, after_seq: Some(3), ..all.clone() }, &[4, 5], 5);
+        check(5, Query { after_seq: Some(5), ..all }, &[], 5);
+    }
+
+    #[test]
+    fn a_query_narrows() {
+        let all = Query::default();
+        check(4, Query { level: Some(Level::High), ..all.clone() }, &[4, 2], 4);
+        check(4, Query { level: Some(Level::Low), limit: 9, ..all.clone() }, &[4, 3, 2, 1], 4);
+        check(4, Query { rule: Some("even".into()), ..all.clone() }, &[4, 2], 4);
+        check(4, Query { status: Some(Status::Resolved), ..all.clone() }, &[], 4);
+        check(
+            4,
+            Query { since: Timestamp::parse("2026-01-25T00:00:00Z"), ..all.clone() },
+            &[4, 2],
+            4,
+        );
+        let group = BTreeMap::from([("client.ip".into(), "192.0.2.2".into())]);
+        check(4, Query { group, ..all }, &[4, 2], 4);
+    }
+
+    #[test]
+    fn the_ring_is_bounded_and_filled_again_from_its_file() {
+        let ring = ring(RING_ALERTS_MAX as u64 + 5);
+        assert_eq!((ring.kept.len(), ring.kept[0].alert.seq), (RING_ALERTS_MAX, 6));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("alerts.log");
+        assert_eq!(Ring::warmed(&path).unwrap().last_seq(), 0);
+        let lines: Vec<&str> = ring.kept.iter().map(|kept| kept.json.as_str()).collect();
+        std::fs::write(&path, format!("torn\"}}\n{}\n{{\"seq\":", lines.join("\n"))).unwrap();
+        let warmed = Ring::warmed(&path).unwrap();
+        assert_eq!(warmed.answer(&Query::default()), ring.answer(&Query::default()));
+    }
+}

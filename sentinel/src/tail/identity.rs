@@ -1,0 +1,212 @@
+//! Which file is which, on evidence: device and inode, the bytes it begins with, and the bytes
+//! before the place that was read to. Each alone is wrong somewhere: inodes are used again, paths
+//! are rotated, heads are alike.
+
+use std::{
+    ffi::OsString,
+    fs::{File, Metadata},
+    io,
+    os::unix::{
+        ffi::{OsStrExt as _, OsStringExt as _},
+        fs::{FileExt as _, MetadataExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of a file's beginning that are remembered.
+pub const HEAD_BYTES_MAX: usize = 1024;
+/// Most bytes before the read position that are remembered.
+pub const TAIL_BYTES_MAX: usize = 64;
+
+/// Device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Inode {
+    dev: u64,
+    ino: u64,
+}
+
+impl From<&Metadata> for Inode {
+    fn from(metadata: &Metadata) -> Self {
+        Self { dev: metadata.dev(), ino: metadata.ino() }
+    }
+}
+
+/// What is remembered of a file: enough to find the place again, and to know that it is the place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its number in turns; never given twice.
+    pub file: u32,
+    /// The source it belongs to.
+    pub source: String,
+    /// Where it is on disk.
+    pub inode: Inode,
+    /// Up to here its lines were evaluated.
+    pub offset: u64,
+    /// Its first bytes, as many as were evaluated, up to [`HEAD_BYTES_MAX`].
+    head: Vec<u8>,
+    /// The bytes before `offset`, up to [`TAIL_BYTES_MAX`].
+    tail: Vec<u8>,
+    /// The path it was last seen at, as bytes: a path need not be text.
+    path: Vec<u8>,
+}
+
+impl FileRecord {
+    /// A file of which nothing was evaluated yet.
+    pub fn new(file: u32, source: &str, inode: Inode, path: &Path) -> Self {
+        Self {
+            file,
+            source: source.to_owned(),
+            inode,
+            offset: 0,
+            head: Vec::new(),
+            tail: Vec::new(),
+            path: path.as_os_str().as_bytes().to_vec(),
+        }
+    }
+
+    /// The path it was last seen at.
+    pub fn path(&self) -> PathBuf {
+        OsString::from_vec(self.path.clone()).into()
+    }
+
+    /// It was seen at another path.
+    pub fn moved(&mut self, path: &Path) {
+        self.path = path.as_os_str().as_bytes().to_vec();
+    }
+
+    /// The name it was last seen under.
+    pub fn name(&self) -> String {
+        self.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// `taken` was evaluated, the last bytes before `offset`; something between the old offset and
+    /// `taken` may have been left out.
+    pub fn advance(&mut self, taken: &[u8], offset: u64) {
+        if self.offset == self.head.len() as u64 {
+            let room = HEAD_BYTES_MAX - self.head.len();
+            self.head.extend_from_slice(taken.get(..room.min(taken.len())).unwrap_or_default());
+        }
+        self.tail.extend_from_slice(
+            taken.get(taken.len().saturating_sub(TAIL_BYTES_MAX)..).unwrap_or_default(),
+        );
+        self.tail.drain(..self.tail.len().saturating_sub(TAIL_BYTES_MAX));
+        self.offset = offset;
+    }
+
+    /// Begins at `offset` of a file whose lines before that are not evaluated.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn skip_to(&mut self, file: &File, offset: u64) -> io::Result<()> {
+        let mut head = vec![0; HEAD_BYTES_MAX.min(usize::try_from(offset).unwrap_or(usize::MAX))];
+        file.read_exact_at(&mut head, 0)?;
+        let tail_from = offset.saturating_sub(TAIL_BYTES_MAX as u64);
+        let mut tail = vec![0; usize::try_from(offset - tail_from).unwrap_or(TAIL_BYTES_MAX)];
+        file.read_exact_at(&mut tail, tail_from)?;
+        (self.head, self.tail, self.offset) = (head, tail, offset);
+        Ok(())
+    }
+
+    /// Whether what was evaluated still stands where it was.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn still_holds(&self, file: &File) -> io::Result<bool> {
+        let tail_from = self.offset - self.tail.len() as u64;
+        Ok(stands_at(file, &self.head, 0)? && stands_at(file, &self.tail, tail_from)?)
+    }
+}
+
+fn stands_at(file: &File, expected: &[u8], from: u64) -> io::Result<bool> {
+    let mut found = vec![0; expected.len()];
+    match file.read_exact_at(&mut found, from) {
+        Ok(()) => Ok(found == expected),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a regular file for reading; anything else is an error, and nothing here can block.
+///
+/// # Errors
+/// The file cannot be opened, or is not a regular file.
+pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    Ok((file, metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    fn read(bytes: &[u8], steps: &[usize]) -> FileRecord {
+        let metadata = file(b"").metadata().unwrap();
+        let mut record = FileRecord::new(1, "a", Inode::from(&metadata), Path::new("/logs/a.log"));
+        let mut at = 0;
+        for step in steps {
+            record.advance(&bytes[at..at + step], (at + step) as u64);
+            at += step;
+        }
+        record
+    }
+
+    #[test]
+    fn a_file_that_grew_holds_and_one_that_was_written_anew_does_not() {
+        let old: Vec<u8> = (0..4_000_u32).map(|i| b'a' + (i % 25) as u8).collect();
+        let grown = [&old[..], b"more"].concat();
+        let mut other_head = grown.clone();
+        other_head[3] = b'!';
+        let mut other_tail = grown.clone();
+        other_tail[2_999] = b'!';
+        let mut other_middle = grown.clone();
+        other_middle[2_000] = b'!';
+        for steps in [&[3_000][..], &[10, 90, 1_900, 1_000], &[1_024, 1_976], &[1, 1, 2_998]] {
+            let record = read(&old, steps);
+            assert_eq!(record.offset, 3_000);
+            assert!(record.still_holds(&file(&grown)).unwrap());
+            assert!(record.still_holds(&file(&old[..3_000])).unwrap());
+            assert!(!record.still_holds(&file(&old[..2_999])).unwrap());
+            assert!(!record.still_holds(&file(&other_head)).unwrap());
+            assert!(!record.still_holds(&file(&other_tail)).unwrap());
+            assert!(record.still_holds(&file(&other_middle)).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_file_of_which_nothing_was_read_is_any_file() {
+        assert!(read(b"", &[]).still_holds(&file(b"anything")).unwrap());
+    }
+
+    #[test]
+    fn what_was_skipped_is_known_like_what_was_read() {
+        let bytes = vec![b'x'; 2_000];
+        let mut skipped = read(b"", &[]);
+        skipped.skip_to(&file(&bytes), 1_500).unwrap();
+        let mut taken = read(&bytes, &[1_500]);
+        taken.inode = skipped.inode;
+        assert_eq!(skipped, taken);
+    }
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(open(dir.path()).is_err());
+        assert!(open(Path::new("/dev/null")).is_err());
+    }
+}

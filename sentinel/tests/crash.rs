@@ -1,0 +1,170 @@
+//! SIGKILL at random moments under load: every alert stands in alerts.log exactly once, also those
+//! of a rule that counts over two files.
+
+mod support;
+
+use std::{collections::HashSet, fs};
+
+use support::{Running, Sandbox};
+
+const RULES: &str = r#"
+[[rule]]
+id = "marked"
+title = "A marked line"
+level = "low"
+match = { "event.action" = "marked" }
+group_by = ["n"]
+message = "{n}"
+cooldown = "0s"
+[[rule]]
+id = "five"
+title = "Five lines of either file"
+level = "high"
+match = { "event.action" = ["plain", "marked"] }
+cooldown = "0s"
+[rule.correlation]
+type = "event_count"
+timespan = "30d"
+gte = 5
+"#;
+
+/// SplitMix64: moments that a printed seed brings back.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+}
+
+/// Lines written to two files while a sentinel reads them.
+struct Load {
+    sandbox: Sandbox,
+    random: Random,
+    lines: usize,
+    marked: Vec<String>,
+}
+
+impl Load {
+    fn new(seed: u64) -> Self {
+        let sandbox = Sandbox::new(RULES);
+        Self { sandbox, random: Random(seed), lines: 0, marked: Vec::new() }
+    }
+
+    /// Writes some lines, now and then a torn one, and rotates now and then.
+    fn write(&mut self) {
+        for _ in 0..self.random.below(8) {
+            let file = if self.random.below(2) == 0 { "a.log" } else { "b.log" };
+            let count = self.random.below(20);
+            let lines: Vec<String> = (0..count).map(|_| self.line()).collect();
+            self.sandbox.log(file, &lines);
+            if self.random.below(10) == 0 {
+                let line = self.line();
+                let (start, end) = line.split_at(line.len() / 2);
+                self.sandbox.append(file, start);
+                self.sandbox.append(file, &format!("{end}\n"));
+            }
+        }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines += 1;
+        let n = self.lines;
+        let action = if self.random.below(7) == 0 {
+            self.marked.push(n.to_string());
+            "marked"
+        } else {
+            "plain"
+        };
+        format!(r#"{{"@timestamp":"2026-01-20T10:05:00Z","event.action":"{action}","n":{n}}}"#)
+    }
+
+    fn check(&self, seed: u64) {
+        let expected = self.lines / 5 + self.marked.len();
+        let alerts = self.sandbox.expect_alerts(expected);
+        let seqs: Vec<u64> = alerts.iter().map(|alert| alert.seq).collect();
+        assert_eq!(seqs, (1..=expected as u64).collect::<Vec<_>>(), "seed {seed}");
+        let ids: HashSet<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+        assert_eq!(ids.len(), expected, "seed {seed}");
+        let mut told: Vec<&str> = alerts
+            .iter()
+            .filter(|alert| alert.rule.id == "marked")
+            .map(|alert| alert.message.as_str())
+            .collect();
+        told.sort_unstable();
+        let mut marked: Vec<&str> = self.marked.iter().map(String::as_str).collect();
+        marked.sort_unstable();
+        assert_eq!(told, marked, "seed {seed}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "another seed each time; a failure prints it")]
+fn seed() -> u64 {
+    match std::env::var("SEED") {
+        Ok(seed) => seed.parse().expect("SEED is a number"),
+        Err(_) => std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(1, |since| u64::from(since.subsec_nanos())),
+    }
+}
+
+fn kill_often(kills: u32, rotate: bool) {
+    let seed = seed();
+    let mut load = Load::new(seed);
+    let mut running: Option<Running> = None;
+    for kill in 0..kills {
+        load.write();
+        let mut sentinel = running.take().unwrap_or_else(|| load.sandbox.start());
+        load.write();
+        if rotate && kill % 3 == 2 {
+            let logs = load.sandbox.path("logs");
+            fs::rename(logs.join("a.log"), logs.join(format!("a.log.{kill}"))).unwrap_or_default();
+            let alerts = logs.join("alerts.log");
+            fs::rename(&alerts, logs.join(format!("alerts.log.{kill}"))).unwrap_or_default();
+            load.write();
+        }
+        sentinel.kill();
+    }
+    load.write();
+    let mut last = load.sandbox.start();
+    load.sandbox.expect_at_end();
+    load.check(seed);
+    assert_eq!(last.terminate(), 0);
+    load.check(seed);
+}
+
+#[test]
+fn kill_9_loses_no_alert_and_repeats_none() {
+    kill_often(25, false);
+}
+
+#[test]
+fn neither_does_it_while_others_rotate_the_logs_and_the_alerts() {
+    kill_often(25, true);
+}
+
+#[test]
+fn a_rule_edited_while_down_leaves_the_others_as_they_were() {
+    let mut load = Load::new(1);
+    let line = |load: &mut Load| {
+        let n = load.lines + 1;
+        load.lines = n;
+        format!(r#"{{"@timestamp":"2026-01-20T10:05:00Z","event.action":"plain","n":{n}}}"#)
+    };
+    let lines: Vec<_> = (0..14).map(|_| line(&mut load)).collect();
+    let mut sentinel = load.sandbox.start();
+    load.sandbox.log("a.log", &lines);
+    load.sandbox.expect_alerts(2);
+    load.sandbox.expect_at_end();
+    sentinel.kill();
+    load.sandbox.rules(&RULES.replace("A marked line", "A line with a mark"));
+    let last = line(&mut load);
+    load.sandbox.log("b.log", &[last]);
+    let sentinel = load.sandbox.start();
+    load.sandbox.expect_alerts(3);
+    drop(sentinel);
+}
