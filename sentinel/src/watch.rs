@@ -19,7 +19,14 @@ pub fn hint(dir: &Path, watch: Watch, wake: impl Fn() + Send + 'static) -> Resul
     if watch == Watch::Poll {
         return Ok(Hint(None));
     }
-    let watcher = notify::recommended_watcher(move |_| wake()).and_then(|mut watcher| {
+    let changed = move |event: notify::Result<notify::Event>| {
+        // Looking is an access too, and must not call for the next look. An error is a queue that
+        // ran over.
+        if event.map_or(true, |event| !event.kind.is_access()) {
+            wake();
+        }
+    };
+    let watcher = notify::recommended_watcher(changed).and_then(|mut watcher| {
         watcher.watch(dir, RecursiveMode::NonRecursive)?;
         Ok(watcher)
     });
