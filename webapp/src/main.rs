@@ -12,7 +12,7 @@ use webapp::{
     app::App,
     clock, healthcheck, limits,
     log::{Logs, Reopen},
-    serve,
+    routes, serve,
     settings::{Command, Settings, Written},
 };
 
@@ -90,13 +90,14 @@ fn start(settings: Settings) -> Result<(), String> {
         eprintln!("webapp: warning: {warning}");
     }
     let app = Arc::new(App::new(settings, logs, clock()));
+    let site = routes::site(Arc::clone(&app));
     let url = listener.local_addr().map_or_else(|_| address.to_string(), |bound| bound.to_string());
     let ready = move || println!("webapp {} listening on http://{url}", env!("CARGO_PKG_VERSION"));
     let served = runtime
         .block_on(async {
             let signals = Signals::listen()?;
             let hangup = tokio::spawn(reopen_on_hangup(keeper.reopen())?);
-            serve::run(listener, app, signals.any(), ready).await?;
+            serve::run(listener, app, site, signals.any(), ready).await?;
             hangup.abort();
             io::Result::Ok(())
         })

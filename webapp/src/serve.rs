@@ -11,10 +11,9 @@ use tokio::{sync::watch, time::timeout};
 use crate::{
     accept,
     app::App,
-    exchange::wall_clock,
+    exchange::{Site, wall_clock},
     panics,
     record::{Event, Extra},
-    routes,
 };
 
 /// How long connections may take to end by themselves.
@@ -39,6 +38,7 @@ pub enum Phase {
 pub async fn run(
     listener: TcpListener,
     app: Arc<App>,
+    site: Site,
     shutdown: impl Future<Output = &'static str>,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
@@ -46,7 +46,6 @@ pub async fn run(
     let listener = tokio::net::TcpListener::from_std(listener)?;
     panics::install(Arc::clone(&app));
     let (phase, phases) = watch::channel(Phase::Serving);
-    let site = routes::site(Arc::clone(&app));
     let accepting = tokio::spawn(accept::accept(listener, Arc::clone(&app), site, phases));
     let upkeep = tokio::spawn(upkeep::keep_up(Arc::clone(&app)));
 

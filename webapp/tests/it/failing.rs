@@ -1,0 +1,70 @@
+//! Handlers that panic or hang: no real one does, so the server runs in this process with such ones.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use clap::{CommandFactory, FromArgMatches};
+use tokio::sync::oneshot;
+use warp::Filter;
+use webapp::{
+    accept,
+    app::App,
+    clock,
+    log::Logs,
+    serve,
+    settings::{Settings, Written},
+};
+
+use crate::http;
+
+#[test]
+fn a_handler_that_panics_or_hangs_is_answered_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = Written::command().mut_args(|arg| arg.env(None::<&str>));
+    let flags = ["webapp", "--port", "0", "--handler-timeout-seconds", "1"];
+    let written = Written::from_arg_matches(&command.get_matches_from(flags)).unwrap();
+    let settings = Settings::parse(&written).unwrap();
+    let (logs, keeper) = Logs::open(dir.path(), 1 << 20, None, clock()).unwrap();
+    let app = Arc::new(App::new(settings, logs, clock()));
+    let panics = warp::path("alerts").map(|| -> warp::reply::Response { panic!("handler: {}", 1) });
+    let hangs = warp::any().and_then(|| async {
+        std::future::pending::<()>().await;
+        Err::<warp::reply::Response, _>(warp::reject())
+    });
+    let site = panics.or(hangs).unify().boxed();
+    let site = site.recover(|rejection| async { Err::<warp::reply::Response, _>(rejection) });
+    let site = site.unify().or_else(|_| async {
+        Ok::<_, std::convert::Infallible>((warp::reply::Response::default(),))
+    });
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let listener = accept::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async {
+        stopped.await.ok();
+        "test"
+    };
+    let served = runtime.spawn(serve::run(listener, app, site.boxed(), shutdown, || {}));
+    let get =
+        |target: &str| http::send(address, http::head("GET", target, &[]).as_bytes()).unwrap();
+
+    let panicked = get("/alerts");
+    assert_eq!((panicked.status, panicked.json()["code"].as_str()), (500, Some("internal_error")));
+    assert!(!panicked.body.contains("handler"));
+    let hung = get("/");
+    assert_eq!((hung.status, hung.json()["code"].as_str()), (503, Some("handler_timeout")));
+    assert_eq!(hung.header("retry-after"), Some("1"));
+
+    stop.send(()).unwrap();
+    runtime.block_on(served).unwrap().unwrap();
+    drop(runtime);
+    keeper.close();
+    let errors = std::fs::read_to_string(dir.path().join("errors.log")).unwrap();
+    let records: Vec<shared::Record> =
+        errors.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let find = |action: &str| records.iter().find(|r| r.action == action).unwrap();
+    assert_eq!(find("panic").status_code, Some(500));
+    let message = find("panic").error_message.as_deref().unwrap();
+    assert!(message.contains("handler: 1") && message.contains("failing.rs"), "{message}");
+    assert_eq!(find("handler_timeout").status_code, Some(503));
+}

@@ -1,0 +1,151 @@
+use std::{
+    fs,
+    io::Write,
+    net::TcpListener,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use rustix::process::Signal;
+
+use crate::{http, sandbox::Sandbox};
+
+#[test]
+fn a_taken_port_is_an_io_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = Sandbox::new().env("PORT", &port).output();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("PORT") && said.contains(&port), "{said}");
+}
+
+#[test]
+fn a_log_directory_that_cannot_be_made_is_an_io_error() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("file"), "").unwrap();
+    let dir = sandbox.path("file/logs");
+    let output = sandbox.env("LOG_DIR", &dir).output();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("LOG_DIR"), "{said}");
+}
+
+#[test]
+fn every_answered_request_is_in_the_logs_after_the_end() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut webapp = Sandbox::new().unlimited().start();
+        let answered = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    // Until the server takes no more.
+                    loop {
+                        let Ok(mut stream) = std::net::TcpStream::connect(webapp.address) else {
+                            break;
+                        };
+                        if stream.write_all(http::head("GET", "/", &[]).as_bytes()).is_err() {
+                            break;
+                        }
+                        match http::read(&mut stream) {
+                            Some(answer) => assert_eq!(answer.status, 200),
+                            None => break,
+                        }
+                        if answered.fetch_add(1, Ordering::Relaxed) == 200 {
+                            webapp.signal(signal);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(webapp.wait().code(), Some(0));
+        let written = webapp.records("requests").len() as u64;
+        assert!(written >= answered.load(Ordering::Relaxed), "{written}");
+        assert!(webapp.sandbox.log("requests").ends_with('\n'));
+        let last = webapp.records("errors").pop().unwrap();
+        assert_eq!((last.action.as_str(), last.message.as_str()), ("shutdown", "stopped"));
+    }
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_the_end_up() {
+    let mut webapp = Sandbox::new().start();
+    let mut idle = http::connect(webapp.address);
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    http::read_one(&mut idle);
+    webapp.stop();
+}
+
+#[test]
+fn the_port_can_be_taken_again_at_once() {
+    let mut webapp = Sandbox::new().start();
+    // Connections that the server closed stay in TIME_WAIT.
+    for _ in 0..5 {
+        webapp.get("/health");
+    }
+    let port = webapp.address.port().to_string();
+    webapp.stop();
+    let again = Sandbox::new().env("PORT", &port).start();
+    assert_eq!(again.get("/health").status, 200);
+}
+
+#[test]
+fn hangup_reopens_the_logs() {
+    let webapp = Sandbox::new().start();
+    webapp.get("/health?n=1");
+    webapp.record("requests", |_| true);
+    let log = webapp.sandbox.path("logs/requests.log");
+    fs::rename(&log, webapp.sandbox.path("logs/requests.log.1")).unwrap();
+    webapp.signal(Signal::HUP);
+    crate::sandbox::until(|| log.exists().then_some(())).unwrap();
+    webapp.get("/health?n=2");
+    let record = webapp.record("requests", |_| true);
+    assert_eq!((record.sequence, record.query.as_deref()), (2, Some("n=2")));
+}
+
+#[test]
+fn logs_rotate_and_no_record_is_lost() {
+    let mut webapp = Sandbox::new().unlimited().env("LOG_MAX_BYTES", "65536").start();
+    let mut stream = http::connect(webapp.address);
+    for _ in 0..300 {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        http::read_one(&mut stream);
+    }
+    webapp.stop();
+    let old = fs::read_to_string(webapp.sandbox.path("logs/requests.log.1")).unwrap();
+    assert!(old.len() <= 65_536 && old.ends_with('\n'));
+    let rotated = |n: u32| {
+        let path = webapp.sandbox.path(&format!("logs/requests.log.{n}"));
+        fs::read_to_string(path).map_or(0, |text| text.lines().count())
+    };
+    let total: usize = (1..=5).map(rotated).sum();
+    assert_eq!(total + webapp.records("requests").len(), 300);
+}
+
+#[test]
+fn the_healthcheck_tells_by_its_exit_code() {
+    let mut webapp = Sandbox::new().start();
+    let port = webapp.address.port().to_string();
+    let check = |host: &str| {
+        let sandbox = Sandbox::new().env("PORT", &port).env("HOST", host);
+        sandbox.command().arg("healthcheck").output().unwrap().status.code()
+    };
+    assert_eq!([check("127.0.0.1"), check("0.0.0.0")], [Some(0), Some(0)]);
+    webapp.stop();
+    assert_eq!(check("127.0.0.1"), Some(1));
+}
+
+#[test]
+fn one_client_cannot_take_all_connections() {
+    let webapp = Sandbox::new().env("MAX_CONNECTIONS_PER_CLIENT", "2").start();
+    let mut open = [http::connect(webapp.address), http::connect(webapp.address)];
+    // Both are known to the server once they were answered.
+    for stream in &mut open {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        http::read_one(stream);
+    }
+    assert!(http::send(webapp.address, http::head("GET", "/health", &[]).as_bytes()).is_none());
+    drop(open);
+    let served = || http::send(webapp.address, http::head("GET", "/health", &[]).as_bytes());
+    assert_eq!(crate::sandbox::until(served).unwrap().status, 200);
+}

@@ -1,0 +1,13 @@
+//! Real processes, real sockets: what crosses a boundary is tested at that boundary.
+
+mod http;
+mod sandbox;
+
+mod alerts;
+mod bodies;
+mod endpoints;
+mod failing;
+mod guards;
+mod life;
+mod records;
+mod settings;

@@ -1,0 +1,190 @@
+use std::{collections::HashSet, io::Write, net::Shutdown};
+
+use crate::{
+    http,
+    sandbox::{Sandbox, until},
+};
+
+#[test]
+fn what_hyper_refuses_leaves_its_path_and_query() {
+    let webapp = Sandbox::new().start();
+    let raw = "GET /?q=<script>alert(1)</script> HTTP/1.1\r\nHost: a\r\nUser-Agent: probe\r\n\r\n";
+    assert_eq!(webapp.send(raw).status, 400);
+    for log in ["requests", "suspicious"] {
+        let record = webapp.record(log, |r| r.action == "bad_request");
+        assert_eq!(record.method.as_deref(), Some("GET"));
+        assert_eq!(record.path.as_deref(), Some("/"));
+        assert_eq!(record.query.as_deref(), Some("q=<script>alert(1)</script>"));
+        assert_eq!(record.user_agent.as_deref(), Some("probe"));
+        assert_eq!((record.status_code, record.rule_name.as_deref()), (Some(400), Some("http")));
+    }
+}
+
+#[test]
+fn a_bad_head_behind_a_good_request_is_found() {
+    let webapp = Sandbox::new().start();
+    webapp.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /?q=\"x HTTP/1.1\r\nHost: a\r\n\r\n");
+    let record = webapp.record("requests", |r| r.action == "bad_request");
+    assert_eq!(record.query.as_deref(), Some("q=\"x"));
+    webapp.counts("requests", 2);
+}
+
+#[test]
+fn heads_that_are_too_large_or_no_http() {
+    let webapp = Sandbox::new().start();
+    let long = format!("GET /long HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(40_000));
+    assert_eq!(webapp.send(long).status, 431);
+    assert_eq!(
+        webapp.record("requests", |r| r.path.as_deref() == Some("/long")).status_code,
+        Some(431)
+    );
+    http::send(webapp.address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n");
+    http::send(webapp.address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let record = webapp.record("requests", |r| r.method.as_deref() == Some("PRI"));
+    assert_eq!(record.action, "bad_request");
+    webapp.counts("requests", 3);
+}
+
+#[test]
+fn a_slow_head_is_recorded_and_an_idle_connection_is_not() {
+    let webapp = Sandbox::new().env("HEAD_TIMEOUT_SECONDS", "1").start();
+    let mut idle = http::connect(webapp.address);
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    http::read_one(&mut idle);
+    let mut silent = http::connect(webapp.address);
+    let mut slow = http::connect(webapp.address);
+    slow.write_all(b"GET /slow HTTP/1.1\r\nHost: ").unwrap();
+    let record = webapp.record("suspicious", |r| r.action == "header_timeout");
+    assert_eq!((record.path.as_deref(), record.status_code), (Some("/slow"), None));
+    for stream in [&mut idle, &mut silent, &mut slow] {
+        http::read(stream);
+    }
+    webapp.counts("requests", 2);
+}
+
+#[test]
+fn clients_that_leave_at_once_leave_records() {
+    let webapp = Sandbox::new().unlimited().start();
+    let request = b"GET /left HTTP/1.1\r\nHost: a\r\n\r\n";
+    for n in 0..60 {
+        let mut stream = http::connect(webapp.address);
+        stream.write_all(request).unwrap();
+        match n % 3 {
+            0 => stream.shutdown(Shutdown::Write).unwrap(),
+            1 => stream.shutdown(Shutdown::Both).unwrap(),
+            // Closing with SO_LINGER 0 sends a reset.
+            _ => {
+                socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap()
+            }
+        }
+    }
+    let left = || {
+        let records = webapp.records("requests");
+        records.iter().filter(|r| r.path.as_deref() == Some("/left")).count()
+    };
+    // A reset may overtake its request: the kernel then drops the bytes unread.
+    assert!(until(|| (left() >= 40).then_some(())).is_some(), "{} records", left());
+}
+
+#[test]
+fn a_half_closed_client_always_leaves_a_record() {
+    let webapp = Sandbox::new().unlimited().start();
+    for _ in 0..40 {
+        let mut stream = http::connect(webapp.address);
+        stream.write_all(b"GET /half HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(http::read(&mut stream).unwrap().status, 404);
+    }
+    webapp.counts("requests", 40);
+}
+
+#[test]
+fn a_head_that_is_cut_off_is_aborted() {
+    let webapp = Sandbox::new().start();
+    let mut stream = http::connect(webapp.address);
+    stream.write_all(b"GET /cut?x=1 HTTP/1.1\r\nHost").unwrap();
+    drop(stream);
+    let record = webapp.record("requests", |r| r.action == "aborted");
+    assert_eq!((record.path.as_deref(), record.query.as_deref()), (Some("/cut"), Some("x=1")));
+}
+
+#[test]
+fn secrets_stay_out_and_attacks_stay_in() {
+    let webapp = Sandbox::new().start();
+    let headers = [
+        ("Cookie", "session=cookie-secret"),
+        ("Authorization", "Bearer header-secret"),
+        ("X-CSRF-Token", "token-secret"),
+        ("User-Agent", "agent\u{202e}"),
+    ];
+    webapp.request("GET", "/a?token=query-secret&code=..%2F..%2Fetc&q=1%27&q=2", &headers);
+    let record = webapp.record("requests", |_| true);
+    assert_eq!(record.query.as_deref(), Some("token=[redacted]&code=..%2F..%2Fetc&q=1%27&q=2"));
+    assert!(record.query_duplicate);
+    assert_eq!(record.user_agent.as_deref(), Some("agent\\u{202e}"));
+    assert!(!webapp.sandbox.log("requests").contains("secret"));
+}
+
+#[test]
+fn the_longest_record_is_whole_and_within_its_bounds() {
+    let webapp = Sandbox::new().unlimited().start();
+    let query = vec![format!("a={}", "\\".repeat(512)); 20].join("&");
+    let long = "\\".repeat(4_000);
+    let headers = [("User-Agent", long.as_str()), ("Referer", long.as_str())];
+    webapp.request("GET", &format!("/{}?{query}", "p".repeat(4_000)), &headers);
+    let record = webapp.record("requests", |_| true);
+    assert_eq!(record.query.as_deref(), Some(query.as_str()));
+    assert!(record.truncated);
+}
+
+/// The contract: what is written reads back, in `other` stands only what docs/webapp.md lists, and
+/// no number is missing.
+#[test]
+fn every_line_is_a_record_of_the_contract() {
+    let mut webapp = Sandbox::new()
+        .env("RATE_LIMIT_REQUESTS", "8")
+        .env("RATE_LIMIT_BASE_BLOCK_SECONDS", "1")
+        .env("SERVICE_INSTANCE", "web-1")
+        .start();
+    for target in ["/", "/health", "/alerts", "/nothing?q=1&q=2", "/?a=%00", "/%00", "/csrf-token"]
+    {
+        webapp.get(target);
+    }
+    webapp.request("POST", "/", &[("X-Forwarded-For", "192.0.2.1")]);
+    webapp.send("GET /< HTTP/1.1\r\n\r\n");
+    while webapp.get("/").status == 200 {}
+    webapp.get("/");
+    webapp.record("suspicious", |r| r.action == "block_ended");
+    webapp.stop();
+
+    let extra: HashSet<_> =
+        ["blocked_hits", "server.address", "server.port", "rate_limit.clients_max"].into();
+    let mut ids = HashSet::new();
+    for log in ["requests", "errors", "suspicious"] {
+        let records = webapp.records(log);
+        assert!(!records.is_empty());
+        let mut numbers: Vec<_> = records.iter().map(|r| r.sequence).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=records.len() as u64).collect::<Vec<_>>());
+        for record in &records {
+            assert_eq!(record.dataset, format!("webapp.{log}"));
+            assert_eq!(record.service_instance.as_deref(), Some("web-1"));
+            assert_eq!(record.timestamp.len(), "2026-01-20T10:05:00.120Z".len());
+            for key in record.other.keys() {
+                assert!(extra.contains(key.as_str()), "{key}");
+            }
+            if log == "requests" {
+                assert!(ids.insert(record.request_id.clone().unwrap()));
+                assert!(record.duration.is_some() && record.path.is_some());
+            }
+        }
+    }
+    // A refusal stands in both logs under one id.
+    for record in webapp.records("suspicious") {
+        if let Some(id) = record.request_id {
+            assert!(ids.contains(&id));
+        }
+    }
+    let text = webapp.sandbox.log("requests");
+    assert!(text.lines().all(|line| line.starts_with("{\"@timestamp\":")));
+}
