@@ -181,7 +181,7 @@ impl Daemon {
     /// Works until it is told to stop, and leaves a snapshot.
     ///
     /// # Errors
-    /// The last snapshot could not be written: the next start repeats the journal instead.
+    /// No last snapshot was written: the next start repeats the journal instead.
     pub fn run(mut self, calls: &Calls, once: bool) -> io::Result<()> {
         let mut stop_by = None;
         loop {
@@ -204,6 +204,11 @@ impl Daemon {
             };
             // Whether somebody called or time went by: what there is to do shows by looking.
             calls.woken.recv_timeout(wait).ok();
+        }
+        if self.held.is_some() {
+            // A snapshot would hold alerts that nobody has seen as raised. The one before and the
+            // journal hold them as still to come.
+            return Err(io::Error::other("alerts wait for space on the disk"));
         }
         self.changed = true;
         self.snapshot(instant())
@@ -405,7 +410,7 @@ fn snapshot(
 ) -> io::Result<Journal> {
     let snapshot = Snapshot {
         generation,
-        state: engine.state().clone(),
+        state: engine.state(),
         files: tail.files().iter().map(|tailed| tailed.record.clone()).collect(),
         next_file: tail.next_file(),
         alerts: alerts_log.mark(),

@@ -108,7 +108,7 @@ fn resume(
     places: &Places<'_>,
     rules: Arc<RuleSet>,
     observer: Observer,
-    snapshot: Snapshot,
+    snapshot: Snapshot<State>,
     now: Instant,
 ) -> io::Result<Recovered> {
     let mut recovered = Recovered {

@@ -14,13 +14,14 @@ use crate::{engine::State, sink::alerts_log::Mark, tail::identity::FileRecord};
 const NAME: &str = "snapshot";
 const MAGIC: &[u8] = b"sentinel snapshot 1\n";
 
-/// Where everything stood.
+/// Where everything stood: `S` is the engine's state when it is read, and a reference to it when it
+/// is written.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct Snapshot<S> {
     /// Counts snapshots: a journal belongs to one.
     pub generation: u64,
     /// What the engine remembers.
-    pub state: State,
+    pub state: S,
     /// The files that were tailed.
     pub files: Vec<FileRecord>,
     /// The number of the next file.
@@ -38,7 +39,7 @@ pub enum Missing {
     Broken,
 }
 
-impl Snapshot {
+impl Snapshot<State> {
     /// Reads the snapshot of a state directory.
     ///
     /// # Errors
@@ -54,7 +55,9 @@ impl Snapshot {
         let read = bytes.strip_prefix(MAGIC).and_then(codec::decode);
         Ok(read.map(|(snapshot, _)| snapshot).ok_or(Missing::Broken))
     }
+}
 
+impl Snapshot<&State> {
     /// Puts this snapshot in the place of the one before: whole or not at all.
     ///
     /// # Errors

@@ -47,8 +47,6 @@ pub struct Tail {
     alerts: PathBuf,
     next_file: u32,
     files: Vec<Tailed>,
-    /// Files that hold alerts: never a source.
-    own: Vec<Inode>,
     /// Paths that should be read and cannot be.
     faults: BTreeMap<PathBuf, String>,
 }
@@ -72,7 +70,6 @@ impl Tail {
             alerts: alerts.to_owned(),
             next_file,
             files: Vec::new(),
-            own: Vec::new(),
             faults: BTreeMap::new(),
         }
     }
@@ -196,7 +193,7 @@ impl Tail {
                 }
                 continue;
             }
-            if Some(inode) == alerts || self.own.contains(&inode) {
+            if Some(inode) == alerts {
                 continue;
             }
             if let Err(error) = self.open(&path, &source, engine, from, now, look) {
@@ -216,8 +213,8 @@ impl Tail {
     ) -> io::Result<()> {
         let (file, metadata) = identity::open(path)?;
         let inode = Inode::from(&metadata);
+        // Asked at each look: an inode that is remembered may be a log's the next time.
         if holds_alerts(&file)? {
-            self.own.push(inode);
             return Ok(());
         }
         let mut record = FileRecord::new(self.next_file, source, inode, path);
