@@ -96,6 +96,21 @@ fn a_file_renamed_while_sentinel_was_down_is_found() {
 }
 
 #[test]
+fn a_log_directory_that_was_moved_goes_on_where_it_was() {
+    let sandbox = Sandbox::new(RULES);
+    sandbox.log("requests.log", &[admin(1)]);
+    let mut sentinel = sandbox.start();
+    expect(&sandbox, &["1"]);
+    sentinel.kill();
+    sandbox.log("requests.log", &[admin(2)]);
+    fs::rename(sandbox.path("logs"), sandbox.path("moved")).unwrap();
+    let output = sandbox.output(&["--rules", "rules.toml", "--log-dir", "moved", "--once"]);
+    assert!(output.status.success(), "{output:?}");
+    fs::rename(sandbox.path("moved"), sandbox.path("logs")).unwrap();
+    expect(&sandbox, &["1", "2"]);
+}
+
+#[test]
 fn a_truncated_file_is_told_and_read_from_its_start() {
     let sandbox = Sandbox::new(RULES);
     sandbox.log("requests.log", &[admin(1)]);

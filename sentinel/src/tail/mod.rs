@@ -99,7 +99,7 @@ impl Tail {
     ) -> Option<Notice> {
         self.next_file = self.next_file.max(record.file + 1);
         let origin = engine.origin(record.file, &record.source, &record.name());
-        match find(&record) {
+        match find(&record, &self.log_dir) {
             Some((file, path)) => {
                 let mut record = record;
                 record.moved(&path);
@@ -305,15 +305,19 @@ impl Tail {
     }
 }
 
-/// Opens the file of a record wherever in its directory it is now.
-fn find(record: &FileRecord) -> Option<(File, PathBuf)> {
+/// Opens the file of a record wherever it is now: at its path, under another name beside it, or in
+/// the log directory, which may have moved.
+fn find(record: &FileRecord, log_dir: &Path) -> Option<(File, PathBuf)> {
     let path = record.path();
-    let siblings = fs::read_dir(path.parent()?).into_iter().flatten();
+    let dirs = [path.parent().unwrap_or(log_dir), log_dir];
+    let siblings = dirs.into_iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten();
     let siblings = siblings.filter_map(|entry| Some(entry.ok()?.path()));
     std::iter::once(path.clone()).chain(siblings).find_map(|path| {
-        let (file, metadata) = identity::open(&path).ok()?;
-        let same = Inode::from(&metadata) == record.inode && record.still_holds(&file).ok()?;
-        same.then_some((file, path))
+        if Inode::from(&fs::metadata(&path).ok()?) != record.inode {
+            return None;
+        }
+        let (file, _) = identity::open(&path).ok()?;
+        record.still_holds(&file).ok()?.then_some((file, path))
     })
 }
 
