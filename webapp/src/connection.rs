@@ -6,20 +6,25 @@ mod reader;
 
 pub use heads::{Heads, Length};
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use shared::record::action;
 use slog::Level;
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{net::TcpStream, sync::watch, time::sleep};
 
 use crate::{
     app::{App, Counters},
+    client::Client,
     clock,
     exchange::{self, Site, exchange},
-    record::{Entry, Event, Outcome},
+    record::{Entry, Event, Outcome, RawHead},
     serve::Phase,
 };
 use heads::Unserved;
@@ -33,6 +38,9 @@ const HEAD_BYTES_MAX: usize = 32 * 1_024;
 
 /// Bytes that hyper reads ahead.
 const BUFFER_BYTES_MAX: usize = 64 * 1_024;
+
+/// How long a head may still take when the server ends.
+const DRAIN_HEAD_TIME: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends, or the server does.
 pub async fn serve(
@@ -60,15 +68,32 @@ pub async fn serve(
             .half_close(true)
             .serve_connection(io, service);
         tokio::pin!(connection);
+        let mut heads_end = None;
         loop {
             let now = *phase.borrow_and_update();
             match now {
                 Phase::Serving => {}
-                Phase::Draining => connection.as_mut().graceful_shutdown(),
+                Phase::Draining => {
+                    connection.as_mut().graceful_shutdown();
+                    // hyper waits for the first head of a connection whatever it is told.
+                    heads_end = Some(Box::pin(sleep(DRAIN_HEAD_TIME)));
+                }
                 Phase::Closing => break None,
             }
+            let heads_over = async {
+                match &mut heads_end {
+                    Some(end) => end.await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 result = connection.as_mut() => break Some(result),
+                () = heads_over => {
+                    if heads.lock().is_waiting() {
+                        break None;
+                    }
+                    heads_end = None;
+                }
                 changed = phase.changed() => if changed.is_err() { break None },
             }
         }
@@ -104,8 +129,10 @@ fn record(
         Some(error) if error.is_parse() => (action::BAD_REQUEST, Some(400), Some("http")),
         _ => (action::ABORTED, Some(499), None),
     };
-    let mut entry = Entry::of_bytes(&unserved.head, peer);
-    entry.id = exchange::random_id();
+    let head = RawHead::read(&unserved.head);
+    let client = Client::identify(peer, &head.headers, &app.settings.proxies);
+    let entry = Entry::of_raw(&head, client);
+    exchange::tell_spoofed(app, client, &entry);
     let mut event = Event {
         message: "request",
         action,

@@ -10,7 +10,7 @@ use std::{
 
 use http_body_util::Empty;
 use hyper::{
-    HeaderMap, Method, Request, StatusCode, Version,
+    Method, Request, StatusCode, Version,
     body::{Body, Incoming},
     header,
     http::request::Parts,
@@ -54,7 +54,7 @@ pub async fn exchange(
     let (head, mut body) = request.into_parts();
     let began = heads.lock().parsed(length(&body), now);
     let client = Client::identify(peer, &head.headers, &app.settings.proxies);
-    let entry = entry(&head, client);
+    let entry = Entry::of_head(&head, client);
     tell_spoofed(&app, client, &entry);
     let keeps_alive = keeps_alive(&head);
 
@@ -170,38 +170,8 @@ fn keeps_alive(head: &Parts) -> bool {
     if head.version == Version::HTTP_11 { !says("close") } else { says("keep-alive") }
 }
 
-fn entry(head: &Parts, client: Client) -> Entry {
-    let mut entry = Entry::of_head(head, client);
-    let sent = client.is_forwarded().then(|| head.headers.get("x-request-id")).flatten();
-    entry.id = sent
-        .and_then(|id| id.to_str().ok())
-        .filter(|id| is_request_id(id))
-        .map_or_else(random_id, str::to_owned);
-    entry.trace_id = Some(trace_id(&head.headers).unwrap_or_else(random_id));
-    entry
-}
-
-fn is_request_id(id: &str) -> bool {
-    (8..=128).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-}
-
-/// Of a valid `traceparent` (W3C Trace Context, version 00).
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let mut lines = headers.get_all("traceparent").iter();
-    let (line, None) = (lines.next()?, lines.next()) else { return None };
-    let mut parts = line.to_str().ok()?.split('-');
-    let parts = [parts.next(), parts.next(), parts.next(), parts.next(), parts.next()];
-    let [Some("00"), Some(trace), Some(span), Some(flags), None] = parts else { return None };
-    let hex = |text: &str, len| {
-        text.len() == len && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let zero = |text: &str| text.bytes().all(|b| b == b'0');
-    let valid = hex(trace, 32) && hex(span, 16) && hex(flags, 2) && !zero(trace) && !zero(span);
-    valid.then(|| trace.to_owned())
-}
-
-fn tell_spoofed(app: &App, client: Client, entry: &Entry) {
+/// Once per client: a header that names somebody else comes with every one of its requests.
+pub(crate) fn tell_spoofed(app: &App, client: Client, entry: &Entry) {
     let Some(reason) = client.suspicion() else { return };
     if !app.spoofers.is_first(client.address()) {
         return;
@@ -215,11 +185,6 @@ fn tell_spoofed(app: &App, client: Client, entry: &Entry) {
         ..Event::default()
     };
     app.logs.suspicious.write(Level::Warning, wall_clock(), &event);
-}
-
-/// 128 random bits in hexadecimal.
-pub fn random_id() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }
 
 /// Whole nanoseconds, for `event.duration`.
@@ -236,41 +201,4 @@ pub fn wall_clock() -> Timestamp {
 /// Counts a request that got its record.
 pub(crate) fn count(app: &App) {
     Counters::add(&app.counters.requests);
-}
-
-#[cfg(test)]
-mod tests {
-    use hyper::header::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn only_a_strict_traceparent_counts() {
-        let trace = "0af7651916cd43dd8448eb211c80319c";
-        for (lines, valid) in [
-            (&["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"] as &[_], true),
-            (&[], false),
-            (&["01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], false),
-            (&["00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"], false),
-            (&["00-00000000000000000000000000000000-b7ad6b7169203331-01"], false),
-            (&["00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"], false),
-            (&["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x"], false),
-            (&["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"], false),
-        ] {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append("traceparent", HeaderValue::from_static(line));
-            }
-            assert_eq!(trace_id(&headers).as_deref(), valid.then_some(trace), "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn ids_are_32_digits() {
-        assert_eq!(random_id().len(), 32);
-        assert_ne!(random_id(), random_id());
-        assert!(is_request_id(&random_id()));
-        assert!(!is_request_id("short"));
-        assert!(!is_request_id("a b c d e f"));
-    }
 }

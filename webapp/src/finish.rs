@@ -88,7 +88,12 @@ impl Unfinished {
             (Err(refusal), None) => (Response::default(), Some(refusal)),
         };
         self.headers(response.headers_mut());
-        let bytes = response.body().size_hint().exact().unwrap_or_default();
+        let bytes = if self.entry.is_head() {
+            // hyper leaves the body out.
+            0
+        } else {
+            response.body().size_hint().exact().unwrap_or_default()
+        };
         self.record(response.status(), bytes, refusal.as_ref());
         response
     }

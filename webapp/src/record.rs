@@ -1,10 +1,13 @@
 //! What happened in; the flat keys of the log record out, in the words of [`shared::Record`].
 
 mod entry;
+mod raw;
+mod id;
 mod redact;
 mod text;
 
 pub use entry::Entry;
+pub use raw::RawHead;
 
 use slog::{KV, Level, Serializer};
 

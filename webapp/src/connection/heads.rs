@@ -22,7 +22,8 @@ pub struct Heads {
     behind: Vec<u8>,
     /// Bytes behind the head that did not fit into `behind`.
     behind_lost: bool,
-    served: u64,
+    /// A request was handed over and is not answered yet.
+    busy: bool,
     any: bool,
 }
 
@@ -103,7 +104,7 @@ impl Heads {
 
     /// hyper has parsed a head and hands its request over. Returns when its first byte came.
     pub fn parsed(&mut self, length: Length, now: Instant) -> Instant {
-        self.served += 1;
+        self.busy = true;
         let began = self.began.take().unwrap_or(now);
         self.kept.clear();
         self.line_bytes = 0;
@@ -123,6 +124,7 @@ impl Heads {
 
     /// The request was answered; with `close` nothing that follows is a head.
     pub fn answered(&mut self, close: bool) {
+        self.busy = false;
         if close {
             self.phase = Phase::Over;
         } else if self.phase == Phase::Chunked {
@@ -137,6 +139,11 @@ impl Heads {
         }
         let began = self.began.take()?;
         Some(Unserved { head: std::mem::take(&mut self.kept), began })
+    }
+
+    /// No request is under way: a head is awaited, or on its way.
+    pub fn is_waiting(&self) -> bool {
+        !self.busy
     }
 
     /// Not a byte came.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hyper::{HeaderMap, Version, header, http::request::Parts};
 use slog::Serializer;
 
-use super::{redact::redact, text};
+use super::{RawHead, id, redact::redact, text};
 use crate::client::Client;
 
 /// Most bytes of a query that was refused, or that hyper could not read.
@@ -36,56 +36,53 @@ pub struct Entry {
 impl Entry {
     /// Of a head that hyper could read.
     pub fn of_head(head: &Parts, client: Client) -> Self {
-        let mut entry = Self {
-            client: Some(client.address()),
-            peer: Some(client.peer()),
-            version: match head.version {
-                Version::HTTP_10 => Some("1.0"),
-                Version::HTTP_11 => Some("1.1"),
-                _ => None,
-            },
-            ..Self::default()
+        let mut entry = Self::of_headers(&head.headers, client);
+        entry.version = match head.version {
+            Version::HTTP_10 => Some("1.0"),
+            Version::HTTP_11 => Some("1.1"),
+            _ => None,
         };
         entry.method(head.method.as_str());
         entry.target(head.uri.path(), head.uri.query());
-        entry.user_agent = entry.header(&head.headers, header::USER_AGENT);
-        entry.referrer = entry.header(&head.headers, header::REFERER);
         entry
     }
 
-    /// Of a head that hyper could not read, as far as it goes: `/?q=<script>` sent raw is one.
-    pub fn of_bytes(head: &[u8], peer: IpAddr) -> Self {
-        let mut entry = Self { client: Some(peer), peer: Some(peer), ..Self::default() };
-        let head = String::from_utf8_lossy(head);
-        let head = head.trim_start_matches(['\r', '\n']);
-        let mut lines = head.split('\n').map(|line| line.trim_end_matches('\r'));
-        let line = lines.next().unwrap_or_default();
-        let (method, rest) = line.split_once(' ').unwrap_or((line, ""));
-        // The target may hold blanks, which is one way not to be readable.
-        let (target, version) = rest.rsplit_once(" HTTP/").unwrap_or((rest, ""));
-        entry.version = match version {
+    /// Of a head that hyper could not read, as far as it goes.
+    pub fn of_raw(head: &RawHead, client: Client) -> Self {
+        let mut entry = Self::of_headers(&head.headers, client);
+        entry.version = match head.version.as_str() {
             "1.0" => Some("1.0"),
             "1.1" => Some("1.1"),
             _ => None,
         };
-        let (path, query) =
-            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        entry.method(method);
-        if !target.is_empty() {
+        entry.method(&head.method);
+        if !head.target.is_empty() {
+            let (path, query) = match head.target.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (head.target.as_str(), None),
+            };
             entry.target(path, query);
         }
-        for line in lines {
-            let Some((name, value)) = line.split_once(':') else { continue };
-            let slot = match name.to_ascii_lowercase().as_str() {
-                "user-agent" => &mut entry.user_agent,
-                "referer" => &mut entry.referrer,
-                _ => continue,
-            };
-            let (value, cut) = text::cut(value.trim());
-            *slot = Some(value);
-            entry.truncated |= cut;
-        }
         entry
+    }
+
+    fn of_headers(headers: &HeaderMap, client: Client) -> Self {
+        let mut entry =
+            Self { client: Some(client.address()), peer: Some(client.peer()), ..Self::default() };
+        entry.user_agent = entry.header(headers, header::USER_AGENT);
+        entry.referrer = entry.header(headers, header::REFERER);
+        let sent = client.is_forwarded().then(|| headers.get("x-request-id")).flatten();
+        entry.id = sent
+            .and_then(|id| id.to_str().ok())
+            .filter(|id| id::is_request_id(id))
+            .map_or_else(id::random, str::to_owned);
+        entry.trace_id = Some(id::trace(headers).unwrap_or_else(id::random));
+        entry
+    }
+
+    /// Whether the answer goes without its body.
+    pub fn is_head(&self) -> bool {
+        self.method.as_deref() == Some("HEAD")
     }
 
     /// `url.path` as it is logged.
@@ -150,53 +147,5 @@ impl Entry {
         word(out, "user_agent.original", self.user_agent.as_deref())?;
         word(out, "http.request.referrer", self.referrer.as_deref())?;
         word(out, "trace.id", self.trace_id.as_deref())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[track_caller]
-    fn check(head: &[u8], method: Option<&str>, path: Option<&str>, query: Option<&str>) {
-        let entry = Entry::of_bytes(head, [192, 0, 2, 1].into());
-        assert_eq!(
-            (entry.method.as_deref(), entry.path.as_deref(), entry.query.as_deref()),
-            (method, path, query),
-        );
-    }
-
-    #[test]
-    fn what_hyper_cannot_read_is_read_as_far_as_it_goes() {
-        check(
-            b"GET /?q=<script>alert(1)</script> HTTP/1.1\r\nHost: a\r\n",
-            Some("GET"),
-            Some("/"),
-            Some("q=<script>alert(1)</script>"),
-        );
-        check(b"GET /a b?c d HTTP/1.1\r\n", Some("GET"), Some("/a b"), Some("c d"));
-        check(b"\r\n\r\nGET /x", Some("GET"), Some("/x"), None);
-        check(b"GET", Some("GET"), None, None);
-        check(b"", None, None, None);
-        check(b"\x16\x03\x01", Some("\u{16}\u{3}\u{1}"), None, None);
-        check(b"GET /\xff HTTP/1.1\n", Some("GET"), Some("/\u{fffd}"), None);
-    }
-
-    #[test]
-    fn headers_of_an_unreadable_head_are_found() {
-        let head = b"GET /< HTTP/1.1\r\nuser-agent: sqlmap/1.0\r\nReferer: x\r\n\r\n";
-        let entry = Entry::of_bytes(head, [192, 0, 2, 1].into());
-        assert_eq!(entry.user_agent.as_deref(), Some("sqlmap/1.0"));
-        assert_eq!(entry.referrer.as_deref(), Some("x"));
-        assert_eq!(entry.version, Some("1.1"));
-    }
-
-    proptest! {
-        #[test]
-        fn never_panics(head in prop::collection::vec(any::<u8>(), 0..200)) {
-            Entry::of_bytes(&head, [192, 0, 2, 1].into());
-        }
     }
 }

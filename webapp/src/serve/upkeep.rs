@@ -27,12 +27,15 @@ const LOSS_ROUNDS: u64 = 10;
 /// How long a log may stand still with records waiting before it counts as degraded.
 const STILL_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// What was told of each log's loss.
+type Told = HashMap<&'static str, u64>;
+
 /// Runs until it is dropped.
 pub(super) async fn keep_up(app: Arc<App>) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut progress = Progress::default();
-    let mut lost = HashMap::new();
+    let mut lost = Told::new();
     for round in 1_u64.. {
         rounds.tick().await;
         let now = clock();
@@ -52,7 +55,7 @@ pub(super) async fn keep_up(app: Arc<App>) {
 
 /// Tells every loss, whether it was told before or not: at the end.
 pub(super) fn report_loss(app: &App) {
-    tell_loss(app, &mut HashMap::new());
+    tell_loss(app, &mut Told::new());
 }
 
 fn tell_ended(app: &App, ended: Ended) {
@@ -70,7 +73,7 @@ fn tell_ended(app: &App, ended: Ended) {
 }
 
 /// One record per log that lost something since it was told last.
-fn tell_loss(app: &App, told: &mut HashMap<&'static str, u64>) {
+fn tell_loss(app: &App, told: &mut Told) {
     for log in app.logs.streams() {
         let dropped = log.tally().dropped();
         let before = told.insert(log.name(), dropped).unwrap_or(0);

@@ -77,6 +77,19 @@ fn an_idle_connection_does_not_hold_the_end_up() {
 }
 
 #[test]
+fn neither_does_one_that_never_finishes_its_head() {
+    let mut webapp = Sandbox::new().start();
+    let _silent = http::connect(webapp.address);
+    let mut half = http::connect(webapp.address);
+    half.write_all(b"GET /half HTTP/1.1\r\nHost").unwrap();
+    // Both are accepted in their order, so they are when a later one is answered.
+    webapp.get("/health");
+    webapp.stop();
+    let record = webapp.record("requests", |r| r.action == "aborted");
+    assert_eq!(record.path.as_deref(), Some("/half"));
+}
+
+#[test]
 fn the_port_can_be_taken_again_at_once() {
     let mut webapp = Sandbox::new().start();
     // Connections that the server closed stay in TIME_WAIT.

@@ -21,6 +21,15 @@ fn what_hyper_refuses_leaves_its_path_and_query() {
 }
 
 #[test]
+fn behind_a_proxy_the_client_of_a_bad_head_is_named() {
+    let webapp = Sandbox::new().env("TRUSTED_PROXIES", "127.0.0.1").start();
+    webapp.send("GET /?q=<b> HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+    let record = webapp.record("requests", |r| r.action == "bad_request");
+    assert_eq!(record.client_ip.as_deref(), Some("192.0.2.7"));
+    assert_eq!(record.peer_address.as_deref(), Some("127.0.0.1"));
+}
+
+#[test]
 fn a_bad_head_behind_a_good_request_is_found() {
     let webapp = Sandbox::new().start();
     webapp.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /?q=\"x HTTP/1.1\r\nHost: a\r\n\r\n");

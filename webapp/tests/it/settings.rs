@@ -1,3 +1,5 @@
+use std::process::Command;
+
 use crate::sandbox::Sandbox;
 
 #[track_caller]
@@ -50,7 +52,15 @@ fn an_unknown_flag_is_bad_usage() {
 
 #[test]
 fn more_connections_than_the_system_allows_are_a_fault() {
-    check(&[("MAX_CONNECTIONS", "1000000")]);
+    let sandbox = Sandbox::new();
+    let webapp = sandbox.command();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 256 && exec \"$0\""]).arg(webapp.get_program());
+    command.envs(webapp.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.current_dir(sandbox.dir.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("webapp: MAX_CONNECTIONS: "), "{said}");
 }
 
 #[test]

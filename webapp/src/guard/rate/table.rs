@@ -151,7 +151,8 @@ impl Table {
             slot.blocked_hits = 0;
             // Cleared, or who waits the promised time would still find the window full.
             slot.passed.clear();
-            self.ends.push(Reverse((slot.block_end, key)));
+            let end = Reverse((slot.block_end, key));
+            self.note_end(end);
             return Verdict::Limited { retry_after: block };
         }
         let before = slot.bytes();
@@ -198,6 +199,16 @@ impl Table {
             clients: self.slots.len() as u64,
             bytes: self.bytes,
             evicted_live: self.evicted_live,
+        }
+    }
+
+    /// Stale entries are dropped when they are the most.
+    fn note_end(&mut self, end: Reverse<(Duration, Key)>) {
+        if self.ends.len() > 2 * self.slots.len() {
+            let blocked = self.slots.iter().filter(|slot| slot.is_blocked);
+            self.ends = blocked.map(|slot| Reverse((slot.block_end, slot.key))).collect();
+        } else {
+            self.ends.push(end);
         }
     }
 
@@ -420,6 +431,7 @@ mod tests {
             table.take(key(n), at(0.0));
             table.take(key(n), at(0.0));
             assert!(table.usage().bytes <= budget);
+            assert!(table.ends.len() <= 2 * table.slots.len() + 1);
         }
     }
 
