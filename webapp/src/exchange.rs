@@ -52,6 +52,7 @@ pub async fn exchange(
 ) -> Result<Response, Infallible> {
     let now = clock();
     let (head, mut body) = request.into_parts();
+    let head = Arc::new(head);
     let began = heads.lock().parsed(length(&body), now);
     let client = Client::identify(peer, &head.headers, &app.settings.proxies);
     let entry = Entry::of_head(&head, client);
@@ -65,11 +66,12 @@ pub async fn exchange(
         Ok(outcome) => outcome,
         Err(panic) => Err(Refusal::caused(Kind::Panicked, "a handler panicked", panic.to_string())),
     };
+    // hyper cannot tell that chunks have ended; the guard that read them can.
+    let unread = !body.is_end_stream() && !unfinished.findings().body_read;
     let mut response = unfinished.finish(outcome);
 
     // What the client still sends of its body is read for a while, so that it sees the answer. One
     // that waits for `100 Continue` sends nothing, and polling would tell it to.
-    let unread = !body.is_end_stream();
     if unread {
         response
             .headers_mut()
@@ -86,7 +88,7 @@ pub async fn exchange(
 async fn decide(
     app: &App,
     site: Site,
-    head: &Parts,
+    head: &Arc<Parts>,
     body: &mut Incoming,
     client: Client,
     now: Instant,
@@ -111,12 +113,17 @@ async fn decide(
     }
 }
 
-async fn handle(app: &App, site: Site, head: &Parts, permit: Permit) -> Result<Response, Refusal> {
+async fn handle(
+    app: &App,
+    site: Site,
+    head: &Arc<Parts>,
+    permit: Permit,
+) -> Result<Response, Refusal> {
     let mut request = Request::new(Empty::<bytes::Bytes>::new());
     // HEAD is served from GET; hyper leaves the body out.
     *request.method_mut() = Method::GET;
     *request.uri_mut() = head.uri.clone();
-    request.extensions_mut().insert(Asked::new(permit, &head.headers));
+    request.extensions_mut().insert(Asked::new(permit, Arc::clone(head)));
     let answer = warp::service(site).call(request);
     let Ok(answer) = timeout(app.settings.handler_timeout, answer).await else {
         return Err(Refusal::new(Kind::HandlerTimeout, "the handler took too long"));

@@ -48,6 +48,8 @@ pub struct Findings {
     pub is_preflight: bool,
     /// Bytes of the body that arrived.
     pub body_bytes: u64,
+    /// The body was read to its end.
+    pub body_read: bool,
 }
 
 /// A request without its answer. Dropped as such (the server stops, hyper gives up), it writes down
@@ -64,8 +66,13 @@ pub struct Unfinished {
 impl Unfinished {
     /// The request's first byte came at `began`.
     pub fn new(app: Arc<App>, entry: Entry, began: Instant) -> Self {
-        let findings =
-            Findings { rate: None, cors: Cors::Same, is_preflight: false, body_bytes: 0 };
+        let findings = Findings {
+            rate: None,
+            cors: Cors::Same,
+            is_preflight: false,
+            body_bytes: 0,
+            body_read: false,
+        };
         Self { app, entry, began, findings, done: false }
     }
 
@@ -76,16 +83,12 @@ impl Unfinished {
 
     /// Makes the answer, and writes the records.
     pub fn finish(mut self, outcome: Result<Response, Refusal>) -> Response {
-        let mut response = match &outcome {
-            Ok(_) => None,
+        let (mut response, refusal) = match outcome {
+            Ok(response) => (response, None),
             Err(refusal) => {
-                Some(refusal.respond(&self.entry.id, self.entry.path(), self.app.limiter.policy()))
+                let policy = self.app.limiter.policy();
+                (refusal.respond(&self.entry.id, self.entry.path(), policy), Some(refusal))
             }
-        };
-        let (mut response, refusal) = match (outcome, response.take()) {
-            (Ok(response), _) => (response, None),
-            (Err(refusal), Some(response)) => (response, Some(refusal)),
-            (Err(refusal), None) => (Response::default(), Some(refusal)),
         };
         self.headers(response.headers_mut());
         let bytes = if self.entry.is_head() {

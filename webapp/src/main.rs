@@ -1,9 +1,7 @@
 //! `webapp`: settings in, exit code out. 0 ended as asked · 1 not well (`healthcheck`) ·
 //! 2 bad usage or settings · 3 I/O.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command's own output")]
-
-use std::{io, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{fmt, io, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -31,14 +29,14 @@ fn healthcheck(written: &Written) -> ExitCode {
     let address = match written.address() {
         Ok(address) => address,
         Err(fault) => {
-            eprintln!("webapp: {fault}");
+            say(io::stderr(), format_args!("webapp: {fault}"));
             return BAD_SETTINGS.into();
         }
     };
     match healthcheck::check(address) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("webapp: {address}: {error}");
+            say(io::stderr(), format_args!("webapp: {address}: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -51,7 +49,7 @@ fn serve(written: &Written) -> ExitCode {
         Ok(settings) => settings,
         Err(faults) => {
             for fault in faults {
-                eprintln!("webapp: {fault}");
+                say(io::stderr(), format_args!("webapp: {fault}"));
             }
             return BAD_SETTINGS.into();
         }
@@ -59,7 +57,7 @@ fn serve(written: &Written) -> ExitCode {
     match start(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("webapp: {problem}");
+            say(io::stderr(), format_args!("webapp: {problem}"));
             BAD_IO.into()
         }
     }
@@ -87,12 +85,17 @@ fn start(settings: Settings) -> Result<(), String> {
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
     for warning in settings.warnings() {
-        eprintln!("webapp: warning: {warning}");
+        say(io::stderr(), format_args!("webapp: warning: {warning}"));
     }
     let app = Arc::new(App::new(settings, logs, clock()));
     let site = routes::site(Arc::clone(&app));
     let url = listener.local_addr().map_or_else(|_| address.to_string(), |bound| bound.to_string());
-    let ready = move || println!("webapp {} listening on http://{url}", env!("CARGO_PKG_VERSION"));
+    let ready = move || {
+        say(
+            io::stdout(),
+            format_args!("webapp {} listening on http://{url}", env!("CARGO_PKG_VERSION")),
+        )
+    };
     let served = runtime
         .block_on(async {
             let signals = Signals::listen()?;
@@ -137,4 +140,9 @@ fn reopen_on_hangup(reopen: Reopen) -> io::Result<impl Future<Output = ()>> {
             reopen.request();
         }
     })
+}
+
+/// One line for whoever reads along. `println!` would panic where nobody does any more.
+fn say(mut to: impl io::Write, line: fmt::Arguments<'_>) {
+    writeln!(to, "{line}").and_then(|()| to.flush()).ok();
 }

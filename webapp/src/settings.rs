@@ -2,6 +2,7 @@
 
 mod fault;
 mod read;
+mod value;
 mod written;
 
 pub use fault::Fault;

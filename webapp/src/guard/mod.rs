@@ -124,5 +124,7 @@ pub async fn admit(
         body::Stopped::Aborted => Refusal::new(Kind::Aborted, "client left during its body"),
     })?;
 
+    findings.body_read = true;
+
     Ok(Admitted::Request(Permit(())))
 }

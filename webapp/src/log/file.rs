@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -36,8 +36,6 @@ pub(super) struct LogFile {
     tally: Arc<Tally>,
     open: Option<Opened>,
     backlog: Vec<u8>,
-    /// The file ends in the middle of a line.
-    torn: bool,
     retry_at: Option<Instant>,
     pause: Duration,
     checked_at: Instant,
@@ -48,6 +46,8 @@ struct Opened {
     file: File,
     identity: (u64, u64),
     bytes: u64,
+    /// The file ends in the middle of a line: somebody died, or found no room.
+    torn: bool,
 }
 
 impl LogFile {
@@ -67,7 +67,6 @@ impl LogFile {
             bytes_max,
             tally,
             backlog: Vec::new(),
-            torn: false,
             retry_at: None,
             pause: PAUSE_MIN,
             checked_at: now,
@@ -98,8 +97,6 @@ impl LogFile {
     pub(super) fn reopen(&mut self, now: Instant) {
         match open(&self.path) {
             Ok(opened) => {
-                let other = self.open.as_ref().is_none_or(|old| old.identity != opened.identity);
-                self.torn &= !other;
                 self.open = Some(opened);
                 self.retry_at = None;
                 self.pause = PAUSE_MIN;
@@ -147,7 +144,7 @@ impl LogFile {
         }
         let Some(open) = &mut self.open else { return 0 };
         // A line that was torn ends here, so that it never swallows the next one.
-        let torn = std::mem::take(&mut self.torn);
+        let torn = std::mem::take(&mut open.torn);
         let joined;
         let bytes = if torn {
             joined = [b"\n", lines].concat();
@@ -163,11 +160,11 @@ impl LogFile {
             self.pause = PAUSE_MIN;
             return lines.len();
         };
-        self.failed(&error, now);
         let from_lines = taken.saturating_sub(usize::from(torn));
         let taken_lines = lines.get(..from_lines).unwrap_or_default();
         let whole = taken_lines.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        self.torn = if taken == 0 { torn } else { whole < from_lines };
+        open.torn = if taken == 0 { torn } else { whole < from_lines };
+        self.failed(&error, now);
         self.tally.write(count(lines.get(..whole).unwrap_or_default()));
         whole
     }
@@ -211,9 +208,14 @@ impl LogFile {
 }
 
 fn open(path: &Path) -> io::Result<Opened> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
     let metadata = file.metadata()?;
-    Ok(Opened { identity: identity(&metadata), bytes: metadata.len(), file })
+    let mut last = [b'\n'];
+    if let Some(at) = metadata.len().checked_sub(1) {
+        // What cannot be read is taken for whole.
+        file.read_at(&mut last, at).ok();
+    }
+    Ok(Opened { identity: identity(&metadata), bytes: metadata.len(), torn: last != [b'\n'], file })
 }
 
 fn identity(metadata: &fs::Metadata) -> (u64, u64) {
@@ -366,11 +368,9 @@ mod tests {
     #[test]
     fn a_torn_line_never_swallows_the_next() {
         let bench = Bench::new();
-        let mut file = bench.open(1_000);
-        file.append(b"one\n", bench.now);
-        // As a short write would leave it.
+        // As a full disk or a kill would leave it.
         fs::write(bench.path("x.log"), "one\ntw").unwrap();
-        file.torn = true;
+        let mut file = bench.open(1_000);
         file.append(b"two\n", bench.now);
         bench.check("x.log", "one\ntw\ntwo\n");
     }

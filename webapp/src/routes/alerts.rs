@@ -29,7 +29,7 @@ pub(super) fn route(app: &Arc<App>) -> BoxedFilter<(Response,)> {
         .and(raw_query)
         .then(move |asked: Asked, raw: String| {
             let app = Arc::clone(&app);
-            async move { answer(alerts(&app, &asked.headers, &raw).await) }
+            async move { answer(alerts(&app, asked.headers(), &raw).await) }
         })
         .boxed()
 }

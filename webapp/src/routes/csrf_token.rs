@@ -23,7 +23,7 @@ pub(super) fn route(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     permitted(&ENDPOINT)
         .map(move |asked: Asked| {
             let csrf = &app.settings.csrf;
-            let token = csrf.token(&asked.headers);
+            let token = csrf.token(asked.headers());
             let mut response = json(&Token { csrf_token: &token });
             let headers = response.headers_mut();
             // The cookie's name and the token are made of letters that every header takes.

@@ -9,7 +9,7 @@ pub mod alerts;
 
 use std::{convert::Infallible, sync::Arc};
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, http::request::Parts};
 use serde::Serialize;
 use warp::{
     Filter, Rejection, Reply,
@@ -59,13 +59,17 @@ pub fn site(app: Arc<App>) -> BoxedFilter<(Response,)> {
 /// What a handler is given.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    headers: Arc<HeaderMap>,
+    head: Arc<Parts>,
 }
 
 impl Asked {
     /// Nobody can ask without a permit.
-    pub fn new(_: Permit, headers: &HeaderMap) -> Self {
-        Self { headers: Arc::new(headers.clone()) }
+    pub fn new(_: Permit, head: Arc<Parts>) -> Self {
+        Self { head }
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        &self.head.headers
     }
 }
 

@@ -67,6 +67,27 @@ fn chunks_are_counted() {
 }
 
 #[test]
+fn a_connection_goes_on_behind_a_body_that_was_read() {
+    let webapp = Sandbox::new().unlimited().start();
+    let token = webapp.token();
+    let mut stream = http::connect(webapp.address);
+    for body in
+        ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"]
+    {
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nCookie: csrf_token={token}\r\nX-CSRF-Token: {token}\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        assert_eq!(http::read_one(&mut stream).status, 405);
+    }
+    stream.write_all(b"GET /< HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    assert_eq!(http::read(&mut stream).unwrap().status, 400);
+    let record = webapp.record("requests", |r| r.action == "bad_request");
+    assert_eq!(record.path.as_deref(), Some("/<"));
+    webapp.counts("requests", 4);
+}
+
+#[test]
 fn a_slow_body_is_not_waited_for() {
     let webapp = Sandbox::new().env("BODY_TIMEOUT_SECONDS", "1").start();
     let token = webapp.token();
