@@ -247,7 +247,8 @@ mod tests {
         let ids = FIELDS.map(|name| names.intern(name).unwrap());
         let mut record = Record::new(line, &names);
         read(line, &Slots::new(&names), &mut record).then(|| {
-            let text = |id| record.value(id).map_or("-".into(), |value| value.text().into_owned());
+            let text =
+                |id| record.value(id).map_or_else(|| "-".into(), |value| value.text().into_owned());
             ids.map(text).to_vec()
         })
     }

@@ -1,7 +1,5 @@
 //! A line → the fields that rules name.
 
-use std::borrow::Cow;
-
 use crate::record::{FieldId, Names, Record};
 
 mod clf;
@@ -79,11 +77,12 @@ impl Decoder {
         }
     }
 
-    /// The record of a line: what can be read of it, whatever it is.
+    /// The record of a line: what can be read of it, whatever it is. `mended`: it was not UTF-8.
     pub(crate) fn decode<'l>(
         &self,
         format: Format,
-        line: &'l Cow<'_, str>,
+        line: &'l str,
+        mended: bool,
         names: &Names,
     ) -> Record<'l> {
         let mut record = Record::new(line, names);
@@ -102,8 +101,7 @@ impl Decoder {
         if let (Some(id), false) = (self.parse_error, whole) {
             record.set(id, "true");
         }
-        // Decoded lossily: an owned line is one that had to be mended.
-        if let (Some(id), Cow::Owned(_)) = (self.encoding_error, line) {
+        if let (Some(id), true) = (self.encoding_error, mended) {
             record.set(id, "true");
         }
         record

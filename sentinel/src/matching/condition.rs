@@ -6,7 +6,13 @@ use aho_corasick::AhoCorasick;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{Values, literal::Literals, number, pattern::Pattern, url};
+use super::{
+    Values,
+    literal::{self, Literals},
+    number,
+    pattern::Pattern,
+    url,
+};
 use crate::{
     decode::{ENCODING_ERROR, PARSE_ERROR},
     record::FieldId,
@@ -123,7 +129,8 @@ impl Condition {
         if self.is_made() {
             return None;
         }
-        tests.iter().filter_map(|test| test.literals(self.url)).reduce(Literals::better)
+        let best = tests.iter().map(Test::literals).fold(None, literal::better)?;
+        if self.url { best.encoded() } else { Some(best) }
     }
 
     /// Whether the field's value is made by the decoder and need not stand in the line.
@@ -143,7 +150,7 @@ impl Condition {
             })
     }
 
-    pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> + Clone {
         let tests = match &self.wanted {
             Wanted::Tests(tests) => tests.as_slice(),
             Wanted::Exists(_) => &[],
@@ -178,18 +185,19 @@ impl Test {
         }
     }
 
-    fn literals(&self, url: bool) -> Option<Literals> {
+    fn literals(&self) -> Option<Literals> {
         let texts = match self {
             Self::Equal(Equal { texts, numbers }) if numbers.is_empty() => texts,
             Self::Contains(Contains { texts, .. })
             | Self::StartsWith(texts)
             | Self::EndsWith(texts) => texts,
             Self::Re(patterns) => {
-                let each: Option<Vec<_>> = patterns.iter().map(Pattern::literals).collect();
-                return Literals::new(each?.into_iter().flat_map(|literals| literals.0.clone()));
+                let each: Option<Vec<_>> =
+                    patterns.iter().map(|pattern| pattern.literals().cloned()).collect();
+                return each.and_then(Literals::union);
             }
             _ => return None,
         };
-        Literals::of_texts(texts.iter().map(String::as_str), url)
+        Literals::of_texts(texts.iter().map(String::as_str))
     }
 }

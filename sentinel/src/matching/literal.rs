@@ -2,103 +2,140 @@
 //!
 //! Only ASCII counts, in lower case: the prefilter runs on ASCII lines and ignores case.
 
+use std::cmp::Reverse;
+
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Literals of which one must stand in every line that matches; more would slow every line.
-const ALTERNATIVES_MAX: usize = 64;
+const ALTERNATIVES_MAX: usize = 256;
 
 /// Longer literals tell no more and cost memory.
 const LITERAL_BYTES_MAX: usize = 24;
 
-/// Shorter literals stand in nearly every line.
-pub(crate) const LITERAL_BYTES_MIN: usize = 3;
+/// Characters of a class that are tried one by one: white space and a few quotes.
+const CLASS_MAX: usize = 16;
+
+/// Blanks of a literal that are tried as `+` too.
+const BLANKS_MAX: usize = 2;
+
+/// Literals that weigh less stand in nearly every line.
+const WEIGHT_MIN: usize = 3;
 
 /// Alternatives of which one stands, in any case, wherever there is a match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Literals(pub(super) Vec<String>);
 
 impl Literals {
-    /// None where no literal is needed, or where they are too many or too short to help.
-    pub(super) fn new(alternatives: impl IntoIterator<Item = String>) -> Option<Self> {
+    /// None where no literal is needed, or where they are too many or too common to help.
+    fn new(alternatives: impl IntoIterator<Item = String>) -> Option<Self> {
         let mut alternatives: Vec<_> = alternatives.into_iter().collect();
         alternatives.sort();
         alternatives.dedup();
-        let short = alternatives.iter().map(String::len).min()? < LITERAL_BYTES_MIN;
-        (!short && alternatives.len() <= ALTERNATIVES_MAX).then_some(Self(alternatives))
+        let lightest = alternatives.iter().map(|literal| weight(literal)).min()?;
+        let helps = lightest >= WEIGHT_MIN && alternatives.len() <= ALTERNATIVES_MAX;
+        helps.then_some(Self(alternatives))
     }
 
-    /// The longest run of each text that the raw line must hold as it is. Where the text is
-    /// compared with a decoded line, a blank may stand there as `+`.
-    pub(super) fn of_texts<'t>(texts: impl Iterator<Item = &'t str>, url: bool) -> Option<Self> {
+    /// The weightiest part of each text that the line must hold as it is.
+    pub(super) fn of_texts<'t>(texts: impl Iterator<Item = &'t str>) -> Option<Self> {
         Self::new(texts.map(|text| {
-            let runs = text.split(|c: char| !c.is_ascii() || (url && c == ' '));
-            longest(runs).to_ascii_lowercase()
+            let part = weightiest(text.split(|c: char| !c.is_ascii()));
+            part.get(..LITERAL_BYTES_MAX).unwrap_or(part).to_ascii_lowercase()
         }))
     }
 
     /// Of a pattern.
-    pub(super) fn of_pattern(hir: &Hir, url: bool) -> Option<Self> {
-        analyse(hir, url).best()
+    pub(super) fn of_pattern(hir: &Hir) -> Option<Self> {
+        analyse(hir).best()
     }
 
-    /// The better of two: longer in its shortest literal, then fewer.
-    pub(super) fn better(self, other: Self) -> Self {
-        if other.rank() > self.rank() { other } else { self }
+    /// Of these or those.
+    pub(super) fn union(all: impl IntoIterator<Item = Self>) -> Option<Self> {
+        Self::new(all.into_iter().flat_map(|literals| literals.0))
     }
 
-    pub(super) fn rank(&self) -> (usize, std::cmp::Reverse<usize>) {
-        let shortest = self.0.iter().map(String::len).min().unwrap_or(0);
-        (shortest, std::cmp::Reverse(self.0.len()))
-    }
-}
-
-fn longest<'t>(runs: impl Iterator<Item = &'t str>) -> &'t str {
-    let run = runs.max_by_key(|run| run.len()).unwrap_or_default();
-    run.get(..LITERAL_BYTES_MAX).unwrap_or(run)
-}
-
-/// What is known of the texts that an expression matches.
-struct Known {
-    /// All of them, in lower case.
-    all: Option<Vec<String>>,
-    /// Each of them holds one of these.
-    some: Option<Literals>,
-}
-
-impl Known {
-    const NOTHING: Self = Self { all: None, some: None };
-
-    fn all(all: Vec<String>) -> Self {
-        Self { all: (all.len() <= ALTERNATIVES_MAX).then_some(all), some: None }
+    /// Where the text is compared with a decoded line, a blank may stand in the raw line as `+`.
+    pub(super) fn encoded(self) -> Option<Self> {
+        Self::new(self.0.into_iter().flat_map(|literal| {
+            if literal.matches(' ').count() > BLANKS_MAX {
+                return vec![weightiest(literal.split(' ')).to_owned()];
+            }
+            let mut encoded = vec![String::new()];
+            for (place, part) in literal.split(' ').enumerate() {
+                if place > 0 {
+                    let plus = encoded.iter().map(|head| format!("{head}+"));
+                    let blank = encoded.iter().map(|head| format!("{head} "));
+                    encoded = blank.chain(plus).collect();
+                }
+                encoded.iter_mut().for_each(|head| head.push_str(part));
+            }
+            encoded
+        }))
     }
 
-    fn best(self) -> Option<Literals> {
-        better(self.all.and_then(Literals::new), self.some)
+    /// How good they are: by the weight of the lightest, then fewer.
+    pub(super) fn rank(&self) -> (usize, Reverse<usize>) {
+        let lightest = self.0.iter().map(|literal| weight(literal)).min().unwrap_or(0);
+        (lightest, Reverse(self.0.len()))
     }
 }
 
-fn better(a: Option<Literals>, b: Option<Literals>) -> Option<Literals> {
+/// How much it tells that a literal stands in a line. What no quiet log is full of counts as much
+/// as three letters.
+fn weight(literal: &str) -> usize {
+    literal.bytes().map(|byte| if b"'`<>$|\n".contains(&byte) { WEIGHT_MIN } else { 1 }).sum()
+}
+
+fn weightiest<'t>(parts: impl Iterator<Item = &'t str>) -> &'t str {
+    parts.max_by_key(|part| weight(part)).unwrap_or_default()
+}
+
+pub(super) fn better(a: Option<Literals>, b: Option<Literals>) -> Option<Literals> {
     match (a, b) {
-        (Some(a), Some(b)) => Some(a.better(b)),
+        (Some(a), Some(b)) => Some(if b.rank() > a.rank() { b } else { a }),
         (a, b) => a.or(b),
     }
 }
 
+/// What is known of the texts that an expression matches.
+#[derive(Default)]
+struct Known {
+    /// All of them, in lower case.
+    all: Option<Vec<String>>,
+    /// Each begins with one of these.
+    first: Option<Vec<String>>,
+    /// Each ends with one of these.
+    last: Option<Vec<String>>,
+    /// Each holds one of these.
+    some: Option<Literals>,
+}
+
+impl Known {
+    fn all(all: Vec<String>) -> Self {
+        Self { all: (all.len() <= ALTERNATIVES_MAX).then_some(all), ..Self::default() }
+    }
+
+    fn best(&self) -> Option<Literals> {
+        let known = [&self.all, &self.first, &self.last].into_iter().flatten();
+        known.map(|texts| Literals::new(texts.iter().cloned())).fold(self.some.clone(), better)
+    }
+}
+
 /// Recursion is bounded: the parser refuses expressions nested deeper than its limit.
-fn analyse(hir: &Hir, url: bool) -> Known {
+fn analyse(hir: &Hir) -> Known {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Known::all(vec![String::new()]),
         HirKind::Literal(literal) => match std::str::from_utf8(&literal.0) {
-            Ok(text) if text.is_ascii() && !(url && text.contains(' ')) => {
+            Ok(text) if text.is_ascii() && text.len() <= LITERAL_BYTES_MAX => {
                 Known::all(vec![text.to_ascii_lowercase()])
             }
-            Ok(text) => Known { all: None, some: Literals::of_texts([text].into_iter(), url) },
-            Err(_) => Known::NOTHING,
+            Ok(text) => Known { some: Literals::of_texts([text].into_iter()), ..Known::default() },
+            Err(_) => Known::default(),
         },
-        HirKind::Class(class) => of_class(class, url),
-        HirKind::Capture(capture) => analyse(&capture.sub, url),
+        HirKind::Class(class) => of_class(class),
+        HirKind::Capture(capture) => analyse(&capture.sub),
         HirKind::Repetition(repetition) => {
-            let known = analyse(&repetition.sub, url);
+            let known = analyse(&repetition.sub);
             match (repetition.min, repetition.max) {
                 (1, Some(1)) => known,
                 (0, Some(1)) => match known.all {
@@ -106,73 +143,83 @@ fn analyse(hir: &Hir, url: bool) -> Known {
                         all.push(String::new());
                         Known::all(all)
                     }
-                    None => Known::NOTHING,
+                    None => Known::default(),
                 },
-                (0, _) => Known::NOTHING,
-                _ => Known { all: None, some: known.best() },
+                (0, _) => Known::default(),
+                _ => Known {
+                    some: known.best(),
+                    first: known.all.clone().or(known.first),
+                    last: known.all.or(known.last),
+                    all: None,
+                },
             }
         }
-        HirKind::Concat(parts) => of_concat(parts, url),
+        HirKind::Concat(parts) => of_concat(parts),
         HirKind::Alternation(parts) => {
-            let mut all = Some(Vec::new());
-            let mut some = Some(Vec::new());
-            for known in parts.iter().map(|part| analyse(part, url)) {
-                match (&mut all, &known.all) {
-                    (Some(all), Some(more)) => all.extend(more.iter().cloned()),
-                    (all, _) => *all = None,
-                }
-                match (&mut some, known.best()) {
-                    (Some(some), Some(more)) => some.extend(more.0),
-                    (some, _) => *some = None,
-                }
+            let parts: Vec<_> = parts.iter().map(analyse).collect();
+            let best: Option<Vec<_>> = parts.iter().map(Known::best).collect();
+            Known {
+                all: together(&parts, |known| known.all.as_ref()),
+                first: together(&parts, |known| known.all.as_ref().or(known.first.as_ref())),
+                last: together(&parts, |known| known.all.as_ref().or(known.last.as_ref())),
+                some: best.and_then(Literals::union),
             }
-            let all = all.filter(|all| all.len() <= ALTERNATIVES_MAX);
-            Known { all, some: some.and_then(Literals::new) }
         }
     }
 }
 
-/// A class of few characters once case is gone: `[Ss]`, of which `(?i)s` consists.
-fn of_class(class: &Class, url: bool) -> Known {
-    const CHARACTERS_MAX: usize = 4;
-    let Class::Unicode(class) = class else { return Known::NOTHING };
+/// The texts of every branch; none where one has none, or where they are too many.
+fn together(
+    parts: &[Known],
+    texts: impl Fn(&Known) -> Option<&Vec<String>>,
+) -> Option<Vec<String>> {
+    let all: Option<Vec<_>> = parts.iter().map(texts).collect();
+    let all: Vec<_> = all?.into_iter().flatten().cloned().collect();
+    (all.len() <= ALTERNATIVES_MAX).then_some(all)
+}
+
+/// A class of few characters once case is gone: `[Ss]`, of which `(?i)s` consists; `\s`.
+fn of_class(class: &Class) -> Known {
+    let Class::Unicode(class) = class else { return Known::default() };
     // What is not ASCII cannot match in an ASCII line, where alone this is used.
     let ascii = class.ranges().iter().filter(|range| range.start().is_ascii());
     let mut characters = std::collections::BTreeSet::new();
     for range in ascii {
         for character in range.start()..=range.end().min('\x7f') {
             characters.insert(character.to_ascii_lowercase());
-            if characters.len() > CHARACTERS_MAX {
-                return Known::NOTHING;
+            if characters.len() > CLASS_MAX {
+                return Known::default();
             }
         }
     }
-    if characters.is_empty() || (url && characters.contains(&' ')) {
-        return Known::NOTHING;
+    if characters.is_empty() {
+        return Known::default();
     }
     Known::all(characters.into_iter().map(String::from).collect())
 }
 
-fn of_concat(parts: &[Hir], url: bool) -> Known {
-    let mut run = vec![String::new()];
-    let mut whole = true;
+fn of_concat(parts: &[Hir]) -> Known {
+    let mut first = None;
     let mut some = None;
-    for known in parts.iter().map(|part| analyse(part, url)) {
-        let joined = known.all.as_ref().and_then(|all| product(&run, all));
-        if let Some(joined) = joined {
+    // What is sure to stand in one piece, up to here.
+    let mut run = vec![String::new()];
+    for known in parts.iter().map(analyse) {
+        if let Some(joined) = known.all.as_ref().and_then(|all| product(&run, all)) {
             run = joined;
             continue;
         }
-        // The run ends here; the part may begin the next one.
-        whole = false;
-        some = better(some, Literals::new(std::mem::take(&mut run)));
-        run = known.all.clone().unwrap_or_else(|| vec![String::new()]);
-        some = better(some, known.best());
+        // The piece ends in this part, and the next begins in it.
+        if let Some(joined) = known.first.as_ref().and_then(|first| product(&run, first)) {
+            run = joined;
+        }
+        some = better(better(some, Literals::new(run.iter().cloned())), known.best());
+        first = first.or(Some(run));
+        run = known.all.or(known.last).unwrap_or_else(|| vec![String::new()]);
     }
-    if whole {
-        return Known::all(run);
+    match first {
+        None => Known::all(run),
+        Some(first) => Known { all: None, first: Some(first), last: Some(run), some },
     }
-    Known { all: None, some: better(some, Literals::new(run)) }
 }
 
 fn product(heads: &[String], tails: &[String]) -> Option<Vec<String>> {
@@ -198,7 +245,7 @@ mod tests {
     #[track_caller]
     fn check(pattern: &str, expected: &[&str]) {
         let hir = regex_syntax::ParserBuilder::new().case_insensitive(true).build().parse(pattern);
-        let found = Literals::of_pattern(&hir.unwrap(), true).map(|literals| literals.0);
+        let found = Literals::of_pattern(&hir.unwrap()).map(|literals| literals.0);
         assert_eq!(found.unwrap_or_default(), expected, "{pattern}");
     }
 
@@ -206,26 +253,39 @@ mod tests {
     fn every_match_holds_one() {
         check("<script", &["<script"]);
         check("SELECT", &["select"]);
-        check(r"union\s+select", &["select"]);
-        check(r"union(?:\s|/\*.*?\*/)+(?:all\s+)?select", &["select"]);
+        check(r"union[ \t]+select", &["\tselect", " select"]);
+        check(r"union(?: |/\*.*?\*/)+(?:all +)?select", &["select"]);
         check("(?:foo|barbaz)x?", &["barbaz", "barbazx", "foo", "foox"]);
-        check(r"\b(foo|bar)\s*=\s*[0-9]", &["bar", "foo"]);
+        check(r"\b(foo|bar)[ =]*[0-9]", &["bar", "foo"]);
         check("(?:abc)+", &["abc"]);
+        check("x(?:ab)+y", &["xab"]);
         check("ab[cd]e", &["abce", "abde"]);
         check(r"/etc/(?:passwd|shadow)", &["/etc/passwd", "/etc/shadow"]);
-        check("a{3}b{2}c{1}xyz", &["cxyz"]);
+        check("a{3}b{2}c{1}xyz", &["bcxyz"]);
         check("grün", &[]);
         check("grünland", &["nland"]);
-        check("(?:a|b|c|d){2}fgh", &["fgh"]);
+        check("a b c", &["a b c"]);
+        check(r"'.*\d", &["'"]);
+        check("[^x]or[ (]", &["or ", "or("]);
+        check(r"(?:ab(?:c+|d)){2}", &["abc", "abd"]);
     }
 
     #[test]
     fn where_none_is_needed_or_none_helps_there_is_none() {
-        for pattern in [
-            "", ".*", "(?:abc)?", "(?:abc)*", "ab", r"\d+", "abc|", "abc|de", "abc|.*", "[a-z]+",
-            "a b c",
-        ] {
+        for pattern in
+            ["", ".*", "(?:abc)?", "(?:abc)*", "ab", r"\d+", "abc|", "abc|de", "abc|.*", "[a-z]+"]
+        {
             check(pattern, &[]);
         }
+    }
+
+    #[test]
+    fn a_blank_may_be_a_plus() {
+        let encoded = |literal: &str| Literals(vec![literal.to_owned()]).encoded().map(|l| l.0);
+        assert_eq!(encoded("abc"), Some(vec!["abc".to_owned()]));
+        assert_eq!(encoded("or 1"), Some(vec!["or 1".to_owned(), "or+1".to_owned()]));
+        assert_eq!(encoded("a b c").map(|all| all.len()), Some(4));
+        assert_eq!(encoded("a b c def"), Some(vec!["def".to_owned()]));
+        assert_eq!(encoded("a b c d"), None);
     }
 }

@@ -66,7 +66,8 @@ impl RuleSet {
         hit: &mut dyn FnMut(usize, &dyn Fields),
     ) {
         let line = String::from_utf8_lossy(line);
-        let record = self.decoder.decode(format, &line, &self.names);
+        let mended = matches!(line, Cow::Owned(_));
+        let record = self.decoder.decode(format, &line, mended, &self.names);
         let line_variants = OnceCell::new();
         for index in candidates.iter().copied() {
             let Some(rule) = self.rules.get(index) else { continue };

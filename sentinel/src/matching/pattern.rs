@@ -1,6 +1,6 @@
 //! A regular expression of a rule, its named captures and its literals.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use regex::{Regex, RegexBuilder};
 use serde::{Serialize, Serializer};
@@ -28,7 +28,7 @@ pub(crate) struct BadPattern {
 }
 
 impl Pattern {
-    pub(crate) fn new(expression: &str, cased: bool, url: bool) -> Result<Self, BadPattern> {
+    pub(crate) fn new(expression: &str, cased: bool) -> Result<Self, BadPattern> {
         let parsed = regex_syntax::ParserBuilder::new()
             .case_insensitive(!cased)
             .build()
@@ -46,7 +46,7 @@ impl Pattern {
                 }
                 other => whole(other.to_string()),
             })?;
-        let literals = Literals::of_pattern(&parsed, url);
+        let literals = Literals::of_pattern(&parsed);
         Ok(Self { regex, captures: Vec::new(), literals })
     }
 
@@ -64,7 +64,7 @@ impl Pattern {
         self.captures.iter().map(|(_, id)| *id)
     }
 
-    pub(super) fn literals(&self) -> Option<&Literals> {
+    pub(crate) fn literals(&self) -> Option<&Literals> {
         self.literals.as_ref()
     }
 
@@ -78,6 +78,16 @@ impl Pattern {
             found.get(*group).map(|capture| (*id, capture.as_str().to_owned()))
         }));
         true
+    }
+}
+
+/// The beginning of the expression, in quotes.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN_CHARS: usize = 60;
+        let mut shown = self.regex.as_str().chars();
+        let head: String = shown.by_ref().take(SHOWN_CHARS).collect();
+        write!(f, "`{head}{}`", if shown.next().is_some() { "…" } else { "" })
     }
 }
 

@@ -36,7 +36,7 @@ enum Gate {
     /// One of its literals in the line as written or, if `url`, decoded.
     Literals { url: bool },
     /// In JSON, the name of a field with a number that fits.
-    Number { key: Finder<'static>, condition: usize },
+    Number { key: Box<Finder<'static>>, condition: usize },
     /// Nothing.
     Open,
 }
@@ -172,7 +172,7 @@ impl Gate {
             Some((index, condition)) => {
                 let key = format!("\"{}\"", condition.name);
                 let key = Finder::new(key.as_bytes()).into_owned();
-                (Self::Number { key, condition: index }, Vec::new())
+                (Self::Number { key: key.into(), condition: index }, Vec::new())
             }
             None => (Self::Open, Vec::new()),
         }

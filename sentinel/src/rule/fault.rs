@@ -77,6 +77,9 @@ fn count(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
+/// Characters of a line that are shown before the ones that are meant, and after their beginning.
+const EXCERPT_CHARS: (usize, usize) = (40, 80);
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
@@ -90,11 +93,24 @@ impl fmt::Display for Fault {
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
         let lead = usize::try_from(self.column).unwrap_or(1).saturating_sub(1);
+        let from =
+            if lead > EXCERPT_CHARS.0 + EXCERPT_CHARS.1 { lead - EXCERPT_CHARS.0 } else { 0 };
+        let to = lead + EXCERPT_CHARS.1;
+        let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+        let excerpt: String = self.excerpt.chars().map(shown).skip(from).take(to - from).collect();
+        let (cut_before, cut_after) = (
+            if from > 0 { "…" } else { "" },
+            if self.excerpt.chars().nth(to).is_some() { "…" } else { "" },
+        );
         // A tab stays a tab, so that the caret stands where the eye sees the word.
+        let blank = |c: char| if c == '\t' { c } else { ' ' };
         let indent: String =
-            self.excerpt.chars().take(lead).map(|c| if c == '\t' { c } else { ' ' }).collect();
-        let carets = "^".repeat(self.width);
-        write!(f, "\n{gutter} |\n{number} | {}\n{gutter} | {indent}{carets}", self.excerpt)?;
+            cut_before.chars().chain(excerpt.chars().take(lead - from)).map(blank).collect();
+        let carets = "^".repeat(self.width.min(to - lead));
+        write!(
+            f,
+            "\n{gutter} |\n{number} | {cut_before}{excerpt}{cut_after}\n{gutter} | {indent}{carets}"
+        )?;
         if !self.help.is_empty() {
             write!(f, " {}", self.help)?;
         }

@@ -1,6 +1,6 @@
 //! A rule's `message` → the text of an alert, its `{fields}` filled in.
 
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 use super::Fields;
 use crate::record::{FieldId, Names, TooManyFields};
@@ -81,7 +81,7 @@ impl Template {
 }
 
 /// Appends what a stranger wrote: bounded, and unable to move a cursor or turn a line around.
-fn push_data(filled: &mut String, value: &Cow<'_, str>) {
+fn push_data(filled: &mut String, value: &str) {
     for (place, character) in value.chars().enumerate() {
         if place == VALUE_CHARS_MAX {
             filled.push('…');
@@ -143,6 +143,8 @@ fn pieces<'t>(text: &'t str, mut take: impl FnMut(Piece<'t>)) -> Result<(), BadT
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
 
     struct Two(FieldId, &'static str);

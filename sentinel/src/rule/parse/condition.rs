@@ -158,7 +158,7 @@ impl Reader<'_, '_> {
                     let texts = self.operand_texts("endswith", node, cased);
                     tests.extend(texts.map(Test::EndsWith));
                 }
-                "re" => tests.extend(self.patterns(node, cased, url).map(Test::Re)),
+                "re" => tests.extend(self.patterns(node, cased).map(Test::Re)),
                 "cidr" => tests.extend(self.nets(node).map(Test::Cidr)),
                 "gt" => tests.extend(self.number("gt", node).map(Test::Gt)),
                 "gte" => tests.extend(self.number("gte", node).map(Test::Gte)),
@@ -210,12 +210,12 @@ impl Reader<'_, '_> {
         (self.errors() == errors).then_some(wanted)
     }
 
-    fn patterns(&mut self, node: &Node<'_>, cased: bool, url: bool) -> Option<Vec<Pattern>> {
+    fn patterns(&mut self, node: &Node<'_>, cased: bool) -> Option<Vec<Pattern>> {
         let errors = self.errors();
         self.operands("re", node);
         let mut patterns = Vec::new();
         for (expression, node) in self.texts("re", node)? {
-            match Pattern::new(expression, cased, url) {
+            match Pattern::new(expression, cased) {
                 Ok(mut pattern) => match pattern.name_captures(self.names) {
                     Ok(()) => patterns.push(pattern),
                     Err(error) => self.error(node.span(), error.to_string(), ""),

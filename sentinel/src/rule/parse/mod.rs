@@ -35,6 +35,8 @@ struct File<'t> {
     text: &'t str,
     rules: Vec<rule::Read>,
     sources: Vec<(Source, Range<usize>)>,
+    /// How many sources the file declares, the faulty ones too.
+    declared: usize,
     faults: Vec<Fault>,
 }
 
@@ -71,20 +73,17 @@ pub(super) fn parse(files: &[(String, String)]) -> (Option<RuleSet>, Vec<Fault>)
 fn file<'t>(name: &'t str, text: &'t str, names: &mut Names) -> File<'t> {
     let mut reader = Reader::new(name, text, names);
     let (table, errors) = DeTable::parse_recoverable(text);
-    reader.broken = !errors.is_empty();
-    let mut broken_lines = Vec::new();
     for error in errors {
-        let span = error.span().unwrap_or(0..0);
-        let line = reader.line(span.start);
-        // One slip makes several errors on its line; the first says it.
-        if !broken_lines.contains(&line) {
-            let help = toml_help(text, span.start, error.message());
-            reader.error(span, error.message(), help);
-            broken_lines.push(line);
-        }
+        let help = if error.message().contains("escape") {
+            "in double quotes a backslash begins an escape: write '...' for a regular expression"
+        } else {
+            ""
+        };
+        reader.no_toml(error.span().unwrap_or(0..0), error.message(), help);
     }
     let mut rules = Vec::new();
     let mut sources = Vec::new();
+    let mut declared = 0;
     if !table.get_ref().contains_key("version") {
         let help = "the first line of a rule file is `version = 1`";
         reader.missing(0..0, "this file lacks `version`".to_owned(), help);
@@ -100,6 +99,7 @@ fn file<'t>(name: &'t str, text: &'t str, names: &mut Names) -> File<'t> {
             }
             "source" => {
                 for (table, node) in reader.tables("source", node) {
+                    declared += 1;
                     sources.extend(reader.source(table, node).map(|source| (source, node.span())));
                 }
             }
@@ -115,25 +115,7 @@ fn file<'t>(name: &'t str, text: &'t str, names: &mut Names) -> File<'t> {
             _ => reader.unknown(key, "a rule file", &TOP_KEYS),
         }
     }
-    let mut faults = reader.into_faults();
-    let mut seen = Vec::new();
-    faults.retain(|fault| {
-        let line = usize::try_from(fault.line).unwrap_or(usize::MAX);
-        let first = !seen.contains(&line);
-        seen.push(line);
-        first || !broken_lines.contains(&line)
-    });
-    File { name, text, rules, sources, faults }
-}
-
-/// What people trip over in TOML itself.
-fn toml_help(text: &str, at: usize, message: &str) -> &'static str {
-    let line_start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
-    let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    if message.contains("escape") && line.contains("re") {
-        return "write regular expressions in single quotes: '\\d+'";
-    }
-    ""
+    File { name, text, rules, sources, declared, faults: reader.into_faults() }
 }
 
 fn check_sources(files: &mut [File<'_>]) {
@@ -152,8 +134,9 @@ fn check_sources(files: &mut [File<'_>]) {
             }
         }
     }
-    if known.is_empty() {
-        // Each *.log is a source; which there are shows only in the directory.
+    let faulty = files.iter().any(|file| file.declared != file.sources.len());
+    if known.is_empty() || faulty {
+        // None declared: each *.log is a source, and which there are shows only in the directory.
         return;
     }
     let names: Vec<&str> = known.keys().map(String::as_str).collect();
@@ -193,7 +176,9 @@ fn check_rules(files: &mut [File<'_>]) {
                     "both raise an alert each time",
                 ));
             }
-            meanings.entry(rule.meaning.clone()).or_insert(format!("`{}` ({place})", rule.id));
+            meanings
+                .entry(rule.meaning.clone())
+                .or_insert_with(|| format!("`{}` ({place})", rule.id));
             ids.entry(rule.id.clone()).or_insert(place);
         }
     }

@@ -37,14 +37,14 @@ pub(super) struct Reader<'t, 'n> {
     pub(super) file: &'t str,
     pub(super) text: &'t str,
     pub(super) names: &'n mut Names,
-    /// The TOML itself was faulty: what is missing may stand in the part that was not understood.
-    pub(super) broken: bool,
+    /// Lines on which the TOML itself is faulty.
+    broken: Vec<u32>,
     faults: Vec<Fault>,
 }
 
 impl<'t, 'n> Reader<'t, 'n> {
     pub(super) fn new(file: &'t str, text: &'t str, names: &'n mut Names) -> Self {
-        Self { file, text, names, broken: false, faults: Vec::new() }
+        Self { file, text, names, broken: Vec::new(), faults: Vec::new() }
     }
 
     /// The faults of the file, in the order of their places.
@@ -64,7 +64,7 @@ impl<'t, 'n> Reader<'t, 'n> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.faults.push(Fault::new(Severity::Error, (self.file, self.text), span, message, help));
+        self.push(Severity::Error, span, message.into(), help.into());
     }
 
     pub(super) fn warn(
@@ -73,18 +73,26 @@ impl<'t, 'n> Reader<'t, 'n> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.faults.push(Fault::new(
-            Severity::Warning,
-            (self.file, self.text),
-            span,
-            message,
-            help,
-        ));
+        self.push(Severity::Warning, span, message.into(), help.into());
     }
 
-    /// A key that must be there is not.
+    /// What no TOML is. One slip makes several errors on its line: the first says it.
+    pub(super) fn no_toml(&mut self, span: Range<usize>, message: &str, help: &str) {
+        self.push(Severity::Error, span.clone(), message.to_owned(), help.to_owned());
+        self.broken.push(u32::try_from(self.line(span.start)).unwrap_or(u32::MAX));
+    }
+
+    fn push(&mut self, severity: Severity, span: Range<usize>, message: String, help: String) {
+        let fault = Fault::new(severity, (self.file, self.text), span, message, help);
+        if !self.broken.contains(&fault.line) {
+            self.faults.push(fault);
+        }
+    }
+
+    /// A key that must be there is not; where the TOML is faulty, it may stand in what was not
+    /// understood.
     pub(super) fn missing(&mut self, section: Range<usize>, message: String, help: &str) {
-        if !self.broken {
+        if self.broken.is_empty() {
             self.error(section, message, help);
         }
     }
@@ -312,7 +320,7 @@ pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
         .map(|known| (strsim::damerau_levenshtein(word, known), known))
         .filter(|(distance, known)| *distance <= 1 + known.len() / 5)
         .min();
-    match synonym.map(|(_, ours)| ours).or(nearest.map(|(_, known)| known)) {
+    match synonym.map(|(_, ours)| ours).or_else(|| nearest.map(|(_, known)| known)) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => String::new(),
     }

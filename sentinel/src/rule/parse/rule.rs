@@ -12,9 +12,9 @@ use super::{
     reader::{Node, Reader, suggestion},
 };
 use crate::{
-    matching::{Condition, Prefilter, literal::LITERAL_BYTES_MIN},
+    matching::{Condition, Prefilter},
     record::FieldId,
-    rule::{GroupBy, Kind, Rule, template, template::Template},
+    rule::{Correlation, GroupBy, Kind, Rule, template, template::Template},
     time::Span,
 };
 
@@ -145,30 +145,32 @@ impl Reader<'_, '_> {
         if let (Some((_, group_by)), Some((_, correlation))) = (&groups, &correlation) {
             self.misplaced_group_by(group_by, correlation);
         }
-        let (correlation, group_by) = match correlation {
+        let is_counted = correlation.is_some();
+        let trips = match correlation {
             Some((read, _)) => {
-                let (correlation, groups) = read?;
-                (Some(correlation), GroupBy::Fields(groups))
+                read.map(|(correlation, groups)| (Some(correlation), GroupBy::Fields(groups)))
             }
-            None => (None, self.plain_groups(groups.map(|(groups, _)| groups))?),
+            None => {
+                self.plain_groups(groups.map(|(groups, _)| groups)).map(|groups| (None, groups))
+            }
         };
-        let (id, id_span) = id?;
-        let title = title.unwrap_or_else(|| id.clone());
         let message = match message {
             Some((text, node)) => {
-                let counted = correlation.as_ref().map(|correlation| &correlation.kind);
-                self.message(text, node, counted, &matches, &except, &group_by)?
+                self.message(text, node, is_counted, trips.as_ref(), &matches, &except)
             }
-            None => Template::plain(&title),
+            None => {
+                let title = title.as_deref().or_else(|| id.as_ref().map(|(id, _)| id.as_str()));
+                Some(Template::plain(title.unwrap_or_default()))
+            }
         };
-        let gated = Prefilter::gates(&matches);
-        if !gated && matches.iter().any(|condition| condition.patterns().next().is_some()) {
-            let place = table.get("match").map_or(node.span(), |node| node.span());
-            let message = format!("every line must be tried against the expression of {owner}");
-            let help = format!(
-                "no literal of {LITERAL_BYTES_MIN} bytes or more is sure to stand in a match"
-            );
-            self.warn(place, message, help);
+        if !Prefilter::gates(&matches) {
+            let patterns = matches.iter().flat_map(Condition::patterns);
+            if let Some(slow) = patterns.clone().find(|pattern| pattern.literals().is_none()) {
+                let place = table.get("match").unwrap_or(node).span();
+                let message = format!("every line must be tried against {slow}");
+                let help = "no literal of three letters or more is sure to stand in every match";
+                self.warn(place, message, help);
+            }
         }
         if self.errors() > errors {
             return None;
@@ -177,9 +179,11 @@ impl Reader<'_, '_> {
             (sources.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), sources)
         });
         let (source_names, sources) = names.unzip();
+        let (id, id_span) = id?;
+        let (correlation, group_by) = trips?;
         let mut rule = Rule {
+            title: title.unwrap_or_else(|| id.clone()),
             id,
-            title,
             level,
             file: self.file.to_owned(),
             line: u32::try_from(self.line(node.span().start)).unwrap_or(u32::MAX),
@@ -195,7 +199,7 @@ impl Reader<'_, '_> {
             sources: source_names,
             matches,
             except,
-            message,
+            message: message?,
         };
         rule.meaning = self.meaning(&rule);
         rule.digest = digest(&rule);
@@ -272,10 +276,10 @@ impl Reader<'_, '_> {
         &mut self,
         text: &str,
         node: &Node<'_>,
-        counted: Option<&Kind>,
+        is_counted: bool,
+        trips: Option<&(Option<Correlation>, GroupBy)>,
         matches: &[Condition],
         except: &[Vec<Condition>],
-        group_by: &GroupBy,
     ) -> Option<Template> {
         let places = match template::placeholders(text) {
             Ok(places) => places,
@@ -288,7 +292,7 @@ impl Reader<'_, '_> {
         let conditions = || matches.iter().chain(except.iter().flatten());
         for (name, span) in places {
             let place = self.part(node, span);
-            if name == "timespan" && counted.is_none() {
+            if name == "timespan" && !is_counted {
                 self.error(place, "a rule without correlation has no timespan", "");
                 continue;
             }
@@ -296,9 +300,12 @@ impl Reader<'_, '_> {
             let captured = conditions()
                 .flat_map(Condition::patterns)
                 .any(|pattern| pattern.captures().any(|capture| capture == id));
-            let named = conditions().any(|condition| condition.field == id)
-                || counted == Some(&Kind::ValueCount(id))
-                || matches!(group_by, GroupBy::Fields(fields) if fields.contains(&id));
+            let grouped = trips.is_none_or(|(correlation, group_by)| {
+                let counted = correlation.as_ref().map(|correlation| &correlation.kind);
+                counted == Some(&Kind::ValueCount(id))
+                    || matches!(group_by, GroupBy::Fields(fields) if fields.contains(&id))
+            });
+            let named = grouped || conditions().any(|condition| condition.field == id);
             let known = known_fields();
             if !captured
                 && !named

@@ -96,7 +96,7 @@ impl Reader<'_, '_> {
             // A pattern that no time can be written with cannot be read either.
             _ if pattern => {
                 if let Err(error) = jiff::fmt::strtime::format(text, Timestamp::UNIX_EPOCH) {
-                    self.error(node.span(), error.to_string(), "");
+                    self.error(node.span(), format!("pattern: {error}"), "");
                 }
             }
             _ => {}
