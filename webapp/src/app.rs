@@ -82,3 +82,20 @@ impl App {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_seen_is_forgotten_when_there_are_too_many() {
+        let seen = Seen::default();
+        let client = |n: u32| IpAddr::from(n.to_be_bytes());
+        assert!(seen.is_first(client(0)));
+        assert!(!seen.is_first(client(0)));
+        for n in 1..10_000 {
+            assert!(seen.is_first(client(n)));
+            assert!(seen.0.lock().len() <= SEEN_MAX);
+        }
+    }
+}

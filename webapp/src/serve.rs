@@ -6,7 +6,10 @@ use std::{io, net::TcpListener, sync::Arc, time::Duration};
 
 use shared::record::action;
 use slog::Level;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 
 use crate::{
     accept,
@@ -47,7 +50,8 @@ pub async fn run(
     panics::install(Arc::clone(&app));
     let (phase, phases) = watch::channel(Phase::Serving);
     let accepting = tokio::spawn(accept::accept(listener, Arc::clone(&app), site, phases));
-    let upkeep = tokio::spawn(upkeep::keep_up(Arc::clone(&app)));
+    let (keep_up, ending) = oneshot::channel();
+    let upkeep = tokio::spawn(upkeep::keep_up(Arc::clone(&app), ending));
 
     let settings = &app.settings;
     let extra = [
@@ -77,8 +81,8 @@ pub async fn run(
         // Each connection sees it and ends; a panic in the loop has been reported by the hook.
         accepting.await.ok();
     }
-    upkeep.abort();
-    upkeep::report_loss(&app);
+    drop(keep_up);
+    upkeep.await.ok();
     let ended = Event {
         message: "stopped",
         action: action::SHUTDOWN,

@@ -181,4 +181,27 @@ mod tests {
             assert_eq!(emitted.as_deref(), passed_on.map(str::as_bytes), "{sent}");
         }
     }
+
+    #[tokio::test]
+    async fn so_many_different_questions_are_in_flight() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("s.sock");
+        let _silent = tokio::net::UnixListener::bind(&socket).unwrap();
+        let upstream = Arc::new(Upstream::new(socket));
+        let asking: Vec<_> = (0..QUESTIONS_MAX)
+            .map(|n| {
+                let upstream = Arc::clone(&upstream);
+                tokio::spawn(async move { upstream.alerts(format!("limit={n}")).await })
+            })
+            .collect();
+        while upstream.in_flight.lock().len() < QUESTIONS_MAX {
+            tokio::task::yield_now().await;
+        }
+        let one_more = upstream.alerts("limit=1000".to_owned()).await.unwrap_err();
+        assert_eq!(one_more.to_string(), "too many different questions in flight");
+        for one in asking {
+            assert_eq!(one.await.unwrap().unwrap_err().to_string(), "no answer in time");
+        }
+        assert!(upstream.in_flight.lock().is_empty());
+    }
 }

@@ -169,3 +169,21 @@ impl BatchWriter {
         self.thread.join().ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_into_the_queue_is_counted() {
+        let queue = Queue { state: Mutex::default(), wake: Condvar::new() };
+        let tally = Tally::default();
+        let line = [b'x'; 1 << 20];
+        for _ in 0..10 {
+            queue.push(&line, &tally);
+        }
+        assert_eq!((tally.dropped(), tally.waiting()), (2, 8));
+        assert_eq!(tally.cause(), Some(Loss::QueueFull));
+        assert_eq!(queue.state.lock().lines.len(), QUEUE_BYTES_MAX);
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     io::{self, Write},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -10,7 +11,10 @@ use std::{
 
 use shared::record::action;
 use slog::Level;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::oneshot,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     app::App,
@@ -31,32 +35,37 @@ const STILL_TIME_MAX: Duration = Duration::from_secs(5);
 /// What was told of each log's loss.
 type Told = HashMap<&'static str, u64>;
 
-/// Runs until it is dropped.
-pub(super) async fn keep_up(app: Arc<App>) {
+/// Runs until `ending` is dropped, and tells the last losses then.
+pub(super) async fn keep_up(app: Arc<App>, mut ending: oneshot::Receiver<Infallible>) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut progress = Progress::default();
-    let mut lost = Told::new();
+    let mut told = Told::new();
     for round in 1_u64.. {
-        rounds.tick().await;
+        tokio::select! {
+            _tick = rounds.tick() => {}
+            _dropped = &mut ending => break,
+        }
         let now = clock();
         app.limiter.sweep(now, |ended| tell_ended(&app, ended));
-        let degraded = app.logs.streams().iter().any(|log| {
-            progress.stands_still(log.name(), log.tally().waiting(), log.tally().written(), now)
-        });
-        app.log_degraded.store(degraded, Ordering::Relaxed);
+        watch(&app, &mut progress, now);
         if round % LOSS_ROUNDS == 0 {
-            tell_loss(&app, &mut lost);
+            tell_loss(&app, &mut told);
         }
         if round % HEARTBEAT_ROUNDS == 0 {
             beat(&app);
         }
     }
+    tell_loss(&app, &mut told);
 }
 
-/// Tells every loss, whether it was told before or not: at the end.
-pub(super) fn report_loss(app: &App) {
-    tell_loss(app, &mut Told::new());
+fn watch(app: &App, progress: &mut Progress, now: Instant) {
+    let mut degraded = false;
+    for log in app.logs.streams() {
+        let (waiting, written) = (log.tally().waiting(), log.tally().written());
+        degraded |= progress.stands_still(log.name(), waiting, written, now);
+    }
+    app.log_degraded.store(degraded, Ordering::Relaxed);
 }
 
 fn tell_ended(app: &App, ended: Ended) {

@@ -148,17 +148,24 @@ fn the_healthcheck_tells_by_its_exit_code() {
     assert_eq!(check("127.0.0.1"), Some(1));
 }
 
-#[test]
-fn one_client_cannot_take_all_connections() {
-    let webapp = Sandbox::new().env("MAX_CONNECTIONS_PER_CLIENT", "2").start();
+/// The variable is set to 2: a third connection is closed at once, until one of the two ends.
+#[track_caller]
+fn two_at_a_time(variable: &str) {
+    let webapp = Sandbox::new().env(variable, "2").start();
     let mut open = [http::connect(webapp.address), http::connect(webapp.address)];
     // Both are known to the server once they were answered.
     for stream in &mut open {
         stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         http::read_one(stream);
     }
-    assert!(http::send(webapp.address, http::head("GET", "/health", &[]).as_bytes()).is_none());
-    drop(open);
     let served = || http::send(webapp.address, http::head("GET", "/health", &[]).as_bytes());
+    assert!(served().is_none());
+    drop(open);
     assert_eq!(crate::sandbox::until(served).unwrap().status, 200);
+}
+
+#[test]
+fn connections_have_a_limit_in_all_and_for_each_client() {
+    two_at_a_time("MAX_CONNECTIONS");
+    two_at_a_time("MAX_CONNECTIONS_PER_CLIENT");
 }
