@@ -2,6 +2,7 @@
 
 mod fault;
 mod read;
+mod guards;
 mod value;
 mod written;
 

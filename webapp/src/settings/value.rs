@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use super::fault::Faults;
+use crate::origin::Origin;
 
 /// What was written, or nothing where a variable is set but empty, as Compose files leave them.
 pub(super) fn text(written: &Option<String>) -> Option<&str> {
@@ -83,4 +84,16 @@ pub(super) fn quoted(text: &str) -> String {
     let short: String = text.chars().take(80).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!("{short:?}{dots}")
+}
+
+pub(super) fn origin(faults: &mut Faults, variable: &'static str, text: &str) -> Option<Origin> {
+    Origin::parse(text)
+        .inspect_err(|wrong| {
+            faults.add(
+                variable,
+                format!("{}: {wrong}", quoted(text)),
+                "write scheme://host[:port] as browsers do, for example https://app.example",
+            );
+        })
+        .ok()
 }
