@@ -23,6 +23,9 @@ use crate::{
     origin::Origin,
 };
 
+/// Fewer clients than this in the limiter's memory deserve a word.
+const CLIENTS_FEW: u64 = 1_000;
+
 /// How webapp runs. Every value is within its bounds.
 #[derive(Debug)]
 pub struct Settings {
@@ -116,6 +119,12 @@ impl Settings {
             warnings.push(
                 "/alerts is open to everybody who reaches this address: set ALERTS_TOKEN_FILE, or \
                  restrict it in the proxy",
+            );
+        }
+        if self.rate.clients_max() < CLIENTS_FEW {
+            warnings.push(
+                "RATE_LIMIT_MEMORY_BYTES holds few clients with RATE_LIMIT_REQUESTS as it is: a \
+                 crowd makes the limiter forget some",
             );
         }
         if self.cors.is_open_to_all() {

@@ -18,8 +18,8 @@ pub use table::{Ended, Usage};
 
 use crate::client;
 
-/// Fewest clients with full windows that the memory must hold.
-pub const CLIENTS_MIN: u64 = 64;
+/// Fewest clients with full windows that the memory must hold: one in each table.
+pub const CLIENTS_MIN: u64 = SHARDS as u64;
 
 /// Tables with a lock each, so that two cores rarely wait for one another.
 const SHARDS: usize = 8;

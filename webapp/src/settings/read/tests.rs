@@ -97,6 +97,11 @@ fn memory_must_hold_some_clients() {
 }
 
 #[test]
+fn the_highest_limit_fits_into_the_default_memory() {
+    check(&["--rate-limit-requests", "100000"], &[]);
+}
+
+#[test]
 fn a_star_wants_no_credentials() {
     check(&["--allowed-cors-origins", "*"], &[]);
     check(
