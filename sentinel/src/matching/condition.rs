@@ -10,7 +10,7 @@ use super::{
     Values,
     literal::{self, Literals},
     number,
-    pattern::Pattern,
+    pattern::{Pattern, Patterns},
     url,
 };
 use crate::{
@@ -47,7 +47,7 @@ pub(crate) enum Test {
     Contains(Contains),
     StartsWith(Vec<String>),
     EndsWith(Vec<String>),
-    Re(Vec<Pattern>),
+    Re(Patterns),
     Cidr(Vec<IpNet>),
     Gt(f64),
     Gte(f64),
@@ -89,12 +89,16 @@ pub(crate) fn folded(text: &str) -> Cow<'_, str> {
 
 impl Condition {
     /// Whether the condition holds; captures of the value that it holds for are added if so.
-    pub(super) fn holds(&self, values: &Values<'_>, captured: &mut Vec<(FieldId, String)>) -> bool {
+    pub(super) fn holds(
+        &self,
+        values: &Values<'_, '_>,
+        captured: &mut Vec<(FieldId, String)>,
+    ) -> bool {
         let tests = match &self.wanted {
             Wanted::Exists(exists) => return values.any(self.field, |_| true) == *exists,
             Wanted::Tests(tests) => tests,
         };
-        if self.url && self.field == values.line {
+        if self.url && self.field == values.line.id {
             return values.line_variants().iter().any(|text| self.passes(tests, text, captured));
         }
         values.any(self.field, |text| {
@@ -138,16 +142,10 @@ impl Condition {
         ["@timestamp", PARSE_ERROR, ENCODING_ERROR].contains(&&*self.name)
     }
 
-    /// Whether it compares the value as written with a number.
-    pub(super) fn is_numeric(&self) -> bool {
-        let Wanted::Tests(tests) = &self.wanted else { return false };
-        let stands = !self.url && !self.is_made();
-        stands
-            && tests.iter().any(|test| match test {
-                Test::Equal(equal) => !equal.numbers.is_empty(),
-                Test::Gt(_) | Test::Gte(_) | Test::Lt(_) | Test::Lte(_) => true,
-                _ => false,
-            })
+    /// Whether the value as written tells, so that a look at the raw line may do.
+    pub(super) fn is_plain(&self) -> bool {
+        let tests = matches!(&self.wanted, Wanted::Tests(_));
+        tests && !self.url && !self.is_made() && self.name != "line"
     }
 
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> + Clone {
@@ -156,8 +154,8 @@ impl Condition {
             Wanted::Exists(_) => &[],
         };
         tests.iter().flat_map(|test| match test {
-            Test::Re(patterns) => patterns.as_slice(),
-            _ => &[],
+            Test::Re(patterns) => patterns.iter(),
+            _ => [].iter(),
         })
     }
 }
@@ -172,7 +170,7 @@ impl Test {
             Self::Contains(Contains { finder, .. }) => finder.is_match(folded),
             Self::StartsWith(texts) => texts.iter().any(|wanted| folded.starts_with(wanted)),
             Self::EndsWith(texts) => texts.iter().any(|wanted| folded.ends_with(wanted)),
-            Self::Re(patterns) => patterns.iter().any(|pattern| pattern.find(text, captured)),
+            Self::Re(patterns) => patterns.find(text, captured),
             Self::Cidr(nets) => text.parse::<IpAddr>().is_ok_and(|address| {
                 // An IPv4 address in IPv6 clothes is that IPv4 address.
                 let address = address.to_canonical();

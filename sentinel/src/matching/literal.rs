@@ -6,7 +6,10 @@ use std::cmp::Reverse;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// Literals of which one must stand in every line that matches; more would slow every line.
+/// Literals of one rule; more would make the automaton of all rules too large.
+const LITERALS_MAX: usize = 2_048;
+
+/// Texts of one piece of an expression that are told apart.
 const ALTERNATIVES_MAX: usize = 256;
 
 /// Longer literals tell no more and cost memory.
@@ -32,7 +35,7 @@ impl Literals {
         alternatives.sort();
         alternatives.dedup();
         let lightest = alternatives.iter().map(|literal| weight(literal)).min()?;
-        let helps = lightest >= WEIGHT_MIN && alternatives.len() <= ALTERNATIVES_MAX;
+        let helps = lightest >= WEIGHT_MIN && alternatives.len() <= LITERALS_MAX;
         helps.then_some(Self(alternatives))
     }
 
@@ -57,17 +60,17 @@ impl Literals {
     /// Where the text is compared with a decoded line, a blank may stand in the raw line as `+`.
     pub(super) fn encoded(self) -> Option<Self> {
         Self::new(self.0.into_iter().flat_map(|literal| {
-            if literal.matches(' ').count() > BLANKS_MAX {
-                return vec![weightiest(literal.split(' ')).to_owned()];
-            }
+            let words: Vec<_> = literal.split(' ').collect();
+            let few = words.windows(words.len().min(BLANKS_MAX + 1));
+            let few = few.max_by_key(|words| weight(&words.concat())).unwrap_or_default();
             let mut encoded = vec![String::new()];
-            for (place, part) in literal.split(' ').enumerate() {
+            for (place, word) in few.iter().enumerate() {
                 if place > 0 {
                     let plus = encoded.iter().map(|head| format!("{head}+"));
                     let blank = encoded.iter().map(|head| format!("{head} "));
                     encoded = blank.chain(plus).collect();
                 }
-                encoded.iter_mut().for_each(|head| head.push_str(part));
+                encoded.iter_mut().for_each(|head| head.push_str(word));
             }
             encoded
         }))
@@ -285,7 +288,7 @@ mod tests {
         assert_eq!(encoded("abc"), Some(vec!["abc".to_owned()]));
         assert_eq!(encoded("or 1"), Some(vec!["or 1".to_owned(), "or+1".to_owned()]));
         assert_eq!(encoded("a b c").map(|all| all.len()), Some(4));
-        assert_eq!(encoded("a b c def"), Some(vec!["def".to_owned()]));
-        assert_eq!(encoded("a b c d"), None);
+        let few = ["b c def", "b c+def", "b+c def", "b+c+def"].map(str::to_owned);
+        assert_eq!(encoded("a b c def"), Some(few.into()));
     }
 }

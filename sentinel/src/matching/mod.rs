@@ -1,6 +1,12 @@
 //! A line → the rules that it matches, each with the values of the match.
 
-use std::{borrow::Cow, cell::OnceCell, sync::Arc};
+use std::{
+    borrow::Cow,
+    cell::{LazyCell, OnceCell},
+    sync::Arc,
+};
+
+use memchr::memmem;
 
 use crate::{
     decode::{Format, Stamp},
@@ -67,16 +73,16 @@ impl RuleSet {
     ) {
         let line = String::from_utf8_lossy(line);
         let mended = matches!(line, Cow::Owned(_));
-        let record = self.decoder.decode(format, &line, mended, &self.names);
-        let line_variants = OnceCell::new();
+        let decode = || self.decoder.decode(format, &line, mended, &self.names);
+        let line = Line {
+            id: self.line,
+            text: &line,
+            variants: OnceCell::new(),
+            record: LazyCell::new(&decode),
+        };
         for index in candidates.iter().copied() {
             let Some(rule) = self.rules.get(index) else { continue };
-            let mut values = Values {
-                record: &record,
-                line: self.line,
-                line_variants: &line_variants,
-                captured: Vec::new(),
-            };
+            let mut values = Values { line: &line, captured: Vec::new() };
             if rule.matches(&mut values) {
                 hit(index, &values);
             }
@@ -84,9 +90,19 @@ impl RuleSet {
     }
 }
 
+/// A line while rules look at it. What few of them need is made for the first that asks.
+struct Line<'l> {
+    /// The name `line`.
+    id: FieldId,
+    text: &'l str,
+    /// As written and decoded.
+    variants: OnceCell<Vec<Cow<'l, str>>>,
+    record: LazyCell<Record<'l>, &'l dyn Fn() -> Record<'l>>,
+}
+
 impl Rule {
     /// Whether all conditions hold and no exception does; adds what the patterns captured.
-    fn matches(&self, values: &mut Values<'_>) -> bool {
+    fn matches(&self, values: &mut Values<'_, '_>) -> bool {
         let mut captured = Vec::new();
         let holds = self.matches.iter().all(|condition| condition.holds(values, &mut captured));
         if !holds {
@@ -103,30 +119,26 @@ impl Rule {
 }
 
 /// The values that a rule sees of a line.
-struct Values<'r> {
-    record: &'r Record<'r>,
-    /// The name `line`.
-    line: FieldId,
-    /// The line as written and decoded: made once for all rules that ask.
-    line_variants: &'r OnceCell<Vec<Cow<'r, str>>>,
+struct Values<'v, 'l> {
+    line: &'v Line<'l>,
     /// Of the rule; they stand over fields of the record.
     captured: Vec<(FieldId, String)>,
 }
 
-impl Values<'_> {
+impl Values<'_, '_> {
     fn any(&self, field: FieldId, mut holds: impl FnMut(&str) -> bool) -> bool {
         if let Some(text) = self.capture(field) {
             return holds(text);
         }
-        if field == self.line {
-            return holds(self.record.line);
+        if field == self.line.id {
+            return holds(self.line.text);
         }
-        let elements = self.record.value(field).map_or(&[][..], Value::elements);
+        let elements = self.line.record.value(field).map_or(&[][..], Value::elements);
         elements.iter().any(|text| holds(text))
     }
 
     fn line_variants(&self) -> &[Cow<'_, str>] {
-        self.line_variants.get_or_init(|| url::variants(Cow::Borrowed(self.record.line)))
+        self.line.variants.get_or_init(|| url::variants(Cow::Borrowed(self.line.text)))
     }
 
     fn capture(&self, field: FieldId) -> Option<&str> {
@@ -135,16 +147,23 @@ impl Values<'_> {
     }
 }
 
-impl Fields for Values<'_> {
+impl Fields for Values<'_, '_> {
     fn field(&self, id: FieldId) -> Option<Cow<'_, str>> {
         if let Some(text) = self.capture(id) {
             return Some(Cow::Borrowed(text));
         }
-        if id == self.line {
-            return Some(Cow::Borrowed(self.record.line));
+        if id == self.line.id {
+            return Some(Cow::Borrowed(self.line.text));
         }
-        self.record.value(id).map(Value::text)
+        self.line.record.value(id).map(Value::text)
     }
+}
+
+/// Whether ignoring case makes ASCII of nothing that is none: the signs of the kelvin and of the
+/// long s, and the dotted I (Unicode's CaseFolding.txt and SpecialCasing.txt).
+fn folds_to_itself(text: &[u8]) -> bool {
+    let special = ["\u{212a}", "\u{17f}", "\u{130}"];
+    text.is_ascii() || special.iter().all(|c| memmem::find(text, c.as_bytes()).is_none())
 }
 
 #[cfg(test)]

@@ -1,11 +1,19 @@
-//! A regular expression of a rule, its named captures and its literals.
+//! Regular expressions of a rule, their named captures and their literals.
+//!
+//! `\w`, `\d`, `\s` and `\b` are of ASCII, as in RE2: on a line that is not, Unicode's `\b` would
+//! be sixty times slower, and whoever writes the line chooses. `\p{L}` is there for whoever needs it.
 
 use std::{fmt, ops::Range};
 
+use aho_corasick::{AhoCorasick, BuildError};
 use regex::{Regex, RegexBuilder};
+use regex_syntax::{
+    ast::{self, Ast},
+    hir::Hir,
+};
 use serde::{Serialize, Serializer};
 
-use super::literal::Literals;
+use super::{folds_to_itself, literal::Literals};
 use crate::record::{FieldId, Names, TooManyFields};
 
 /// Most memory that one compiled expression may take, in bytes: `\w{1,500}{1,500}` is refused.
@@ -14,6 +22,8 @@ pub(crate) const REGEX_BYTES_MAX: usize = 1 << 20;
 /// Matches in time linear in the line, whatever the expression and whoever wrote the line.
 #[derive(Debug)]
 pub(crate) struct Pattern {
+    /// As written.
+    expression: String,
     regex: Regex,
     /// The fields that its named groups fill.
     captures: Vec<(usize, FieldId)>,
@@ -29,13 +39,11 @@ pub(crate) struct BadPattern {
 
 impl Pattern {
     pub(crate) fn new(expression: &str, cased: bool) -> Result<Self, BadPattern> {
-        let parsed = regex_syntax::ParserBuilder::new()
-            .case_insensitive(!cased)
-            .build()
-            .parse(expression)
-            .map_err(|error| BadPattern::at(&error, expression))?;
         let whole = |message: String| BadPattern { span: 0..expression.len(), message };
-        let regex = RegexBuilder::new(expression)
+        parse(expression, cased)?;
+        let ascii = ascii(expression)?;
+        let parsed = parse(&ascii, cased).map_err(|bad| whole(bad.message))?;
+        let regex = RegexBuilder::new(&ascii)
             .case_insensitive(!cased)
             .size_limit(REGEX_BYTES_MAX)
             .dfa_size_limit(REGEX_BYTES_MAX)
@@ -47,7 +55,7 @@ impl Pattern {
                 other => whole(other.to_string()),
             })?;
         let literals = Literals::of_pattern(&parsed);
-        Ok(Self { regex, captures: Vec::new(), literals })
+        Ok(Self { expression: expression.to_owned(), regex, captures: Vec::new(), literals })
     }
 
     /// Gives each named group its field.
@@ -69,7 +77,7 @@ impl Pattern {
     }
 
     /// Whether `text` matches; its captures are added if so.
-    pub(super) fn find(&self, text: &str, captured: &mut Vec<(FieldId, String)>) -> bool {
+    fn find(&self, text: &str, captured: &mut Vec<(FieldId, String)>) -> bool {
         if self.captures.is_empty() {
             return self.regex.is_match(text);
         }
@@ -81,11 +89,133 @@ impl Pattern {
     }
 }
 
+/// Alternatives: a text matches if it matches one.
+#[derive(Debug)]
+pub(crate) struct Patterns {
+    patterns: Vec<Pattern>,
+    /// Finds literals of the patterns that have some.
+    literals: AhoCorasick,
+    /// By literal: the pattern that it calls for. A literal of several is there several times, and
+    /// found as often.
+    called_by: Vec<usize>,
+}
+
+impl Patterns {
+    pub(crate) fn new(patterns: Vec<Pattern>) -> Result<Self, BuildError> {
+        let mut literals = Vec::new();
+        let mut called_by = Vec::new();
+        for (index, pattern) in patterns.iter().enumerate() {
+            for literal in pattern.literals.iter().flat_map(|literals| &literals.0) {
+                literals.push(literal);
+                called_by.push(index);
+            }
+        }
+        let literals = AhoCorasick::builder().ascii_case_insensitive(true).build(literals)?;
+        Ok(Self { patterns, literals, called_by })
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Pattern> {
+        self.patterns.iter()
+    }
+
+    /// Whether some pattern matches; the captures of the first that does are added if so. Of many
+    /// patterns only those are tried of which a literal stands in the text.
+    pub(super) fn find(&self, text: &str, captured: &mut Vec<(FieldId, String)>) -> bool {
+        if self.patterns.len() == 1 || !folds_to_itself(text.as_bytes()) {
+            return self.patterns.iter().any(|pattern| pattern.find(text, captured));
+        }
+        let mut called: Vec<bool> =
+            self.patterns.iter().map(|pattern| pattern.literals.is_none()).collect();
+        for found in self.literals.find_overlapping_iter(text) {
+            let pattern = self.called_by.get(found.pattern().as_usize());
+            if let Some(called) = pattern.and_then(|pattern| called.get_mut(*pattern)) {
+                *called = true;
+            }
+        }
+        let mut called = self.patterns.iter().zip(called).filter(|(_, called)| *called);
+        called.any(|(pattern, _)| pattern.find(text, captured))
+    }
+}
+
+impl Serialize for Patterns {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.patterns)
+    }
+}
+
+fn parse(expression: &str, cased: bool) -> Result<Hir, BadPattern> {
+    let mut parser = regex_syntax::ParserBuilder::new().case_insensitive(!cased).build();
+    parser.parse(expression).map_err(|error| BadPattern::at(&error, expression))
+}
+
+/// The same expression with its classes and boundaries of ASCII.
+fn ascii(expression: &str) -> Result<String, BadPattern> {
+    let parsed = ast::parse::Parser::new()
+        .parse(expression)
+        .map_err(|error| BadPattern::at(&regex_syntax::Error::Parse(error), expression))?;
+    let Ok(edits) = ast::visit(&parsed, Edits(Vec::new()));
+    let mut ascii = String::with_capacity(expression.len());
+    let mut at = 0;
+    for (span, replacement) in edits {
+        ascii.push_str(expression.get(at..span.start).unwrap_or_default());
+        ascii.push_str(&replacement);
+        at = span.end;
+    }
+    ascii.push_str(expression.get(at..).unwrap_or_default());
+    Ok(ascii)
+}
+
+/// What is written differently, in its order.
+struct Edits(Vec<(Range<usize>, String)>);
+
+impl Edits {
+    fn class(&mut self, class: &ast::ClassPerl) {
+        let members = match class.kind {
+            ast::ClassPerlKind::Digit => "0-9",
+            ast::ClassPerlKind::Space => r"\t-\r\x20",
+            ast::ClassPerlKind::Word => "0-9A-Za-z_",
+        };
+        let negation = if class.negated { "^" } else { "" };
+        self.0.push((range(&class.span), format!("[{negation}{members}]")));
+    }
+}
+
+impl ast::Visitor for Edits {
+    type Output = Vec<(Range<usize>, String)>;
+    type Err = std::convert::Infallible;
+
+    fn finish(self) -> Result<Self::Output, Self::Err> {
+        Ok(self.0)
+    }
+
+    fn visit_pre(&mut self, ast: &Ast) -> Result<(), Self::Err> {
+        match ast {
+            Ast::ClassPerl(class) => self.class(class),
+            Ast::Assertion(assertion) if assertion.kind == ast::AssertionKind::WordBoundary => {
+                self.0.push((range(&assertion.span), r"(?-u:\b)".to_owned()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn visit_class_set_item_pre(&mut self, item: &ast::ClassSetItem) -> Result<(), Self::Err> {
+        if let ast::ClassSetItem::Perl(class) = item {
+            self.class(class);
+        }
+        Ok(())
+    }
+}
+
+fn range(span: &ast::Span) -> Range<usize> {
+    span.start.offset..span.end.offset
+}
+
 /// The beginning of the expression, in quotes.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN_CHARS: usize = 60;
-        let mut shown = self.regex.as_str().chars();
+        let mut shown = self.expression.chars();
         let head: String = shown.by_ref().take(SHOWN_CHARS).collect();
         write!(f, "`{head}{}`", if shown.next().is_some() { "…" } else { "" })
     }
@@ -94,7 +224,7 @@ impl fmt::Display for Pattern {
 /// As written: two patterns mean the same if they read the same.
 impl Serialize for Pattern {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.regex.as_str())
+        serializer.serialize_str(&self.expression)
     }
 }
 
@@ -108,5 +238,54 @@ impl BadPattern {
             }
         };
         Self { span: span.start.offset..span.end.offset, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(expression: &str, rewritten: &str) {
+        assert_eq!(ascii(expression).unwrap(), rewritten);
+        assert!(Pattern::new(expression, false).is_ok(), "{expression}");
+    }
+
+    #[test]
+    fn classes_and_boundaries_are_of_ascii() {
+        check(r"a\d+b", "a[0-9]+b");
+        check(r"\W\S\D", r"[^0-9A-Za-z_][^\t-\r\x20][^0-9]");
+        check(r"[\w.]é[^\s,]", r"[[0-9A-Za-z_].]é[^[\t-\r\x20],]");
+        check(r"[a[\D]]", "[a[[^0-9]]]");
+        check(r"\bx\b", r"(?-u:\b)x(?-u:\b)");
+        check(r"\Bx", r"\Bx");
+        check(r"(?x) \s # \s", r"(?x) [\t-\r\x20] # \s");
+        check(r"\\d\p{L}.", r"\\d\p{L}.");
+    }
+
+    #[test]
+    fn what_folds_to_a_letter_is_that_letter() {
+        let patterns =
+            ["koala", "nothing"].map(|expression| Pattern::new(expression, false).unwrap());
+        let patterns = Patterns::new(patterns.into()).unwrap();
+        assert!(patterns.find("\u{212a}oala", &mut Vec::new()));
+    }
+
+    #[test]
+    fn the_first_pattern_that_matches_captures() {
+        let mut names = Names::default();
+        let patterns = ["(?<a>xyz)1", "(?<a>x)", "nothing"].map(|expression| {
+            let mut pattern = Pattern::new(expression, false).unwrap();
+            pattern.name_captures(&mut names).unwrap();
+            pattern
+        });
+        let patterns = Patterns::new(patterns.into()).unwrap();
+        for (text, expected) in
+            [("XYZ1", Some("XYZ")), ("xyz2", Some("x")), ("éxyz1", Some("xyz")), ("y", None)]
+        {
+            let mut captured = Vec::new();
+            assert_eq!(patterns.find(text, &mut captured), expected.is_some(), "{text}");
+            assert_eq!(captured.first().map(|(_, capture)| &**capture), expected, "{text}");
+        }
     }
 }

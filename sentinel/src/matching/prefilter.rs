@@ -2,23 +2,27 @@
 //!
 //! One automaton looks for literals of all rules at once, because parsing is what costs. It may
 //! only leave a rule out where that is proven: every text that a condition sees must stand in the
-//! raw line as it is. That holds for ASCII (case folds to ASCII nowhere else) without backslashes
-//! (escapes). Rules that look at decoded text are looked for in the decoded line. On any other
-//! line every rule is a candidate.
+//! raw line as it is. That holds without backslashes (escapes) and without the three characters
+//! that become ASCII when case is ignored. Rules that look at decoded text are looked for in the
+//! decoded line. On any other line every rule is a candidate. What is left is looked at once more
+//! where the line is JSON without objects in it: `"name":value` stands there as it is.
 //!
 //! `RegexSet` would seem made for this; with 200 patterns of a known tool it was 38 times slower
 //! than trying each.
 
 use std::collections::HashMap;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::{memchr, memmem::Finder};
 
-use super::{condition::Condition, literal::Literals, url};
+use super::{condition::Condition, folds_to_itself, url};
 use crate::{
     decode::{self, Format},
     rule::Rule,
 };
+
+/// Bytes of literals up to which the automaton is a table: twice as fast, and 200 times their size.
+const DFA_BYTES_MAX: usize = 64 * 1024;
 
 /// What the rules of a set look for in the raw line.
 #[derive(Debug)]
@@ -32,13 +36,21 @@ pub(crate) struct Prefilter {
 
 /// What must be seen before a rule is a candidate.
 #[derive(Debug)]
-enum Gate {
-    /// One of its literals in the line as written or, if `url`, decoded.
-    Literals { url: bool },
-    /// In JSON, the name of a field with a number that fits.
-    Number { key: Box<Finder<'static>>, condition: usize },
-    /// Nothing.
-    Open,
+struct Gate {
+    literals: Literal,
+    /// By plain condition, in JSON: its field's name in quotes, with a value that fits.
+    fields: Vec<(usize, Finder<'static>)>,
+}
+
+/// Where one of a rule's literals must stand.
+#[derive(Debug, PartialEq, Eq)]
+enum Literal {
+    /// In the line as written.
+    Written,
+    /// In the line as written, or decoded.
+    Url,
+    /// It has none.
+    None,
 }
 
 /// The rules that apply to one source.
@@ -72,9 +84,11 @@ impl Prefilter {
         }
         let mut patterns: Vec<_> = places.into_iter().collect();
         patterns.sort_by_key(|(_, place)| *place);
+        let bytes: usize = patterns.iter().map(|(literal, _)| literal.len()).sum();
         let literals = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
+            .kind((bytes <= DFA_BYTES_MAX).then_some(AhoCorasickKind::DFA))
             .build(patterns.iter().map(|(literal, _)| literal))?;
         Ok(Self { literals, needed_by, gates })
     }
@@ -86,8 +100,8 @@ impl Prefilter {
             all.iter().copied().filter(|rule| self.gates.get(*rule).is_some_and(wanted)).collect()
         };
         Applying {
-            ungated: those(|gate| !matches!(gate, Gate::Literals { .. })),
-            url: those(|gate| matches!(gate, Gate::Literals { url: true })),
+            ungated: those(|gate| gate.literals == Literal::None),
+            url: those(|gate| gate.literals == Literal::Url),
             all,
             is,
         }
@@ -95,7 +109,8 @@ impl Prefilter {
 
     /// Whether a rule with these conditions can be left out on most lines.
     pub(crate) fn gates(conditions: &[Condition]) -> bool {
-        !matches!(Gate::of(conditions).0, Gate::Open)
+        let (gate, _) = Gate::of(conditions);
+        gate.literals != Literal::None || !gate.fields.is_empty()
     }
 
     /// Of the rules that apply, those that may match, in their order.
@@ -106,31 +121,29 @@ impl Prefilter {
         format: Format,
         line: &[u8],
     ) -> Vec<usize> {
-        let Some(line) = as_it_is(line) else { return applying.all.clone() };
-        let mut candidates = Vec::new();
+        if memchr(b'\\', line).is_some() || !folds_to_itself(line) {
+            return applying.all.clone();
+        }
+        let mut candidates = applying.ungated.clone();
         self.find(line, applying, &mut candidates);
-        if !applying.url.is_empty() && memchr(b'%', line.as_bytes()).is_some() {
+        if !applying.url.is_empty() && memchr(b'%', line).is_some() {
             self.find_decoded(line, applying, &mut candidates);
         }
-        let flat = is_flat_json(format, line);
-        for rule in applying.ungated.iter().copied() {
-            let conditions = rules.get(rule).map_or(&[][..], |rule| &rule.matches);
-            let may_match = match self.gates.get(rule) {
-                Some(Gate::Number { key, condition }) if flat => conditions
-                    .get(*condition)
-                    .is_none_or(|condition| may_hold(condition, key, line)),
-                _ => true,
-            };
-            if may_match {
-                candidates.push(rule);
-            }
+        if candidates.is_empty() {
+            return candidates;
+        }
+        if is_flat_json(format, line) {
+            candidates.retain(|rule| {
+                let gated = self.gates.get(*rule).zip(rules.get(*rule));
+                gated.is_none_or(|(gate, rule)| gate.may_hold(&rule.matches, line))
+            });
         }
         candidates.sort_unstable();
         candidates.dedup();
         candidates
     }
 
-    fn find(&self, line: &str, applying: &Applying, candidates: &mut Vec<usize>) {
+    fn find(&self, line: &[u8], applying: &Applying, candidates: &mut Vec<usize>) {
         for found in self.literals.find_overlapping_iter(line) {
             let rules = self.needed_by.get(found.pattern().as_usize());
             let applies = |rule: &usize| applying.is.get(*rule) == Some(&true);
@@ -140,13 +153,13 @@ impl Prefilter {
 
     /// The decoded line holds the decoded field: no field begins or ends inside of `%HH`, as none
     /// stands next to a hexadecimal digit that is not its own.
-    fn find_decoded(&self, line: &str, applying: &Applying, candidates: &mut Vec<usize>) {
-        for decoded in url::variants(line.into()).iter().skip(1) {
-            if !decoded.is_ascii() {
+    fn find_decoded(&self, line: &[u8], applying: &Applying, candidates: &mut Vec<usize>) {
+        for decoded in url::variants(String::from_utf8_lossy(line)).iter().skip(1) {
+            if !folds_to_itself(decoded.as_bytes()) {
                 candidates.extend_from_slice(&applying.url);
                 return;
             }
-            self.find(decoded, applying, candidates);
+            self.find(decoded.as_bytes(), applying, candidates);
         }
     }
 }
@@ -165,46 +178,46 @@ impl Gate {
             .iter()
             .filter_map(|condition| Some((condition.literals()?, condition.url)))
             .reduce(|best, other| if other.0.rank() > best.0.rank() { other } else { best });
-        if let Some((Literals(literals), url)) = literals {
-            return (Self::Literals { url }, literals);
-        }
-        match conditions.iter().enumerate().find(|(_, condition)| condition.is_numeric()) {
-            Some((index, condition)) => {
-                let key = format!("\"{}\"", condition.name);
-                let key = Finder::new(key.as_bytes()).into_owned();
-                (Self::Number { key: key.into(), condition: index }, Vec::new())
-            }
-            None => (Self::Open, Vec::new()),
+        let plain = conditions.iter().enumerate().filter(|(_, condition)| condition.is_plain());
+        let fields = plain.map(|(index, condition)| {
+            let name = format!("\"{}\"", condition.name);
+            (index, Finder::new(name.as_bytes()).into_owned())
+        });
+        let fields = fields.collect();
+        match literals {
+            Some((literals, true)) => (Self { literals: Literal::Url, fields }, literals.0),
+            Some((literals, false)) => (Self { literals: Literal::Written, fields }, literals.0),
+            None => (Self { literals: Literal::None, fields }, Vec::new()),
         }
     }
-}
 
-/// A line in which everything stands as conditions see it.
-fn as_it_is(line: &[u8]) -> Option<&str> {
-    if !line.is_ascii() || memchr(b'\\', line).is_some() {
-        return None;
+    /// Whether every plain condition may hold in a flat JSON line.
+    fn may_hold(&self, conditions: &[Condition], line: &[u8]) -> bool {
+        self.fields.iter().all(|(index, name)| {
+            conditions.get(*index).is_none_or(|condition| may_hold(condition, name, line))
+        })
     }
-    std::str::from_utf8(line).ok()
 }
 
 /// A JSON object without objects in it: a field's whole name stands before its value.
-fn is_flat_json(format: Format, line: &str) -> bool {
-    let json =
-        matches!(format, Format::Auto | Format::Json) && decode::looks_like_json(line.as_bytes());
-    json && memchr::memchr_iter(b'{', line.as_bytes()).nth(1).is_none()
+fn is_flat_json(format: Format, line: &[u8]) -> bool {
+    let json = matches!(format, Format::Auto | Format::Json) && decode::looks_like_json(line);
+    json && memchr::memchr_iter(b'{', line).nth(1).is_none()
 }
 
 /// Whether some value of a field in a flat JSON line fits; without escapes, `"name"` is a string
 /// of its own wherever it stands, and before a colon a key.
-fn may_hold(condition: &Condition, key: &Finder<'_>, line: &str) -> bool {
-    key.find_iter(line.as_bytes()).any(|at| {
-        let after = line.get(at + key.needle().len()..).unwrap_or_default();
-        let Some(value) = after.trim_ascii_start().strip_prefix(':') else { return false };
+fn may_hold(condition: &Condition, name: &Finder<'_>, line: &[u8]) -> bool {
+    name.find_iter(line).any(|at| {
+        let after = line.get(at + name.needle().len()..).unwrap_or_default();
+        let Some(value) = after.trim_ascii_start().strip_prefix(b":") else { return false };
         let value = value.trim_ascii_start();
-        if let Some(text) = value.strip_prefix('"') {
-            return condition.fits(text.split('"').next().unwrap_or_default());
-        }
-        let end = |c: char| matches!(c, ',' | '}' | ']') || c.is_ascii_whitespace();
-        value.starts_with('[') || condition.fits(value.split(end).next().unwrap_or_default())
+        let (value, ends): (_, &[u8]) = match value.split_first() {
+            Some((b'[', _)) => return true,
+            Some((b'"', text)) => (text, b"\""),
+            _ => (value, b",}] \t\r\n"),
+        };
+        let end = value.iter().position(|byte| ends.contains(byte)).unwrap_or(value.len());
+        condition.fits(&String::from_utf8_lossy(value.get(..end).unwrap_or_default()))
     })
 }

@@ -9,7 +9,7 @@ use super::reader::{Key, Node, Reader, suggestion};
 use crate::matching::{
     Condition,
     condition::{Contains, Equal, Test, Wanted, folded},
-    pattern::Pattern,
+    pattern::{Pattern, Patterns},
 };
 
 const OPERATORS: [&str; 10] =
@@ -210,7 +210,7 @@ impl Reader<'_, '_> {
         (self.errors() == errors).then_some(wanted)
     }
 
-    fn patterns(&mut self, node: &Node<'_>, cased: bool) -> Option<Vec<Pattern>> {
+    fn patterns(&mut self, node: &Node<'_>, cased: bool) -> Option<Patterns> {
         let errors = self.errors();
         self.operands("re", node);
         let mut patterns = Vec::new();
@@ -226,7 +226,16 @@ impl Reader<'_, '_> {
                 }
             }
         }
-        (self.errors() == errors).then_some(patterns)
+        if self.errors() > errors {
+            return None;
+        }
+        match Patterns::new(patterns) {
+            Ok(patterns) => Some(patterns),
+            Err(error) => {
+                self.error(node.span(), error.to_string(), "");
+                None
+            }
+        }
     }
 
     fn nets(&mut self, node: &Node<'_>) -> Option<Vec<IpNet>> {

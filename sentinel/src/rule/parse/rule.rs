@@ -164,8 +164,9 @@ impl Reader<'_, '_> {
             }
         };
         if !Prefilter::gates(&matches) {
-            let patterns = matches.iter().flat_map(Condition::patterns);
-            if let Some(slow) = patterns.clone().find(|pattern| pattern.literals().is_none()) {
+            let mut patterns = matches.iter().flat_map(Condition::patterns);
+            let without = patterns.clone().find(|pattern| pattern.literals().is_none());
+            if let Some(slow) = without.or_else(|| patterns.next()) {
                 let place = table.get("match").unwrap_or(node).span();
                 let message = format!("every line must be tried against {slow}");
                 let help = "no literal of three letters or more is sure to stand in every match";
