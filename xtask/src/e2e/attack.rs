@@ -30,6 +30,12 @@ pub(super) const SCRIPT: Attack =
 pub(super) const TRAVERSAL: Attack =
     Attack { target: "/?file=../../../../etc/passwd", mark: "etc/passwd" };
 
+/// How often an alerts.log says that the attack was seen: by each rule that knows it, once.
+pub(super) fn firings(alerts_log: &str, attack: &Attack) -> usize {
+    let firing = |line: &&str| line.contains(r#""status":"firing""#) && line.contains(attack.mark);
+    alerts_log.lines().filter(firing).count()
+}
+
 /// Sends the attack; answers when its alert is in `/alerts` and in alerts.log.
 pub(super) fn alert_after(
     attack: &Attack,

@@ -47,7 +47,7 @@ impl<'a> Containers<'a> {
         command.args(["compose", "--file", self.file, "--project-name", PROJECT]);
         command.env("PORT", self.port.to_string());
         command.env("HTTP_PORT", self.http.to_string()).env("HTTPS_PORT", self.https.to_string());
-        command.env("CERTS_DIR", &self.certs).env("RATE_LIMIT_REQUESTS", "10000");
+        command.env("CERTS_DIR", &self.certs).env("RATE_LIMIT_REQUESTS", "1000");
         command
     }
 

@@ -57,7 +57,7 @@ impl<'a> House<'a> {
             command.env_remove("SENTINEL_SOCKET").env_remove("ALERTS_TOKEN_FILE");
             command.env("PORT", port.to_string()).env("LOG_DIR", &log_dir);
             // The checks send more than a client may.
-            command.env("RATE_LIMIT_REQUESTS", "10000");
+            command.env("RATE_LIMIT_REQUESTS", "1000");
         })?;
         Ok(Self {
             scratch,

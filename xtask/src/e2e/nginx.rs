@@ -62,10 +62,13 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
         Ok("")
     })?;
     check("the client's address is nginx's to say", || {
-        let forged = request("GET", "/?who=forged", &[("X-Forwarded-For", "203.0.113.9")]);
-        status(&tls.send_from(&forged, CLIENT)?, 200)?;
-        let record = record(scratch, "who=forged")?;
-        ensure!(record.contains(&format!(r#""client.ip":"{CLIENT}""#)), "{record}");
+        let forged = [("X-Forwarded-For", "203.0.113.9")];
+        // The second is a head that hyper refuses: its record is made from the raw bytes.
+        for (target, expected) in [("/?who=forged", 200), ("/?who=<raw>", 400)] {
+            status(&tls.send_from(&request("GET", target, &forged), CLIENT)?, expected)?;
+            let record = record(scratch, target.trim_start_matches("/?"))?;
+            ensure!(record.contains(&format!(r#""client.ip":"{CLIENT}""#)), "{record}");
+        }
         Ok("")
     })?;
     check("what nginx refuses reads like webapp's", || {
@@ -169,7 +172,7 @@ fn start_webapp(scratch: &Scratch, port: u16, https: u16) -> Result<Child> {
         command.arg("--port").arg(port.to_string()).arg("--log-dir").arg(scratch.path("logs"));
         command.args(["--trusted-proxies", "127.0.0.1", "--csrf-cookie-secure", "1"]);
         command.arg("--public-origin").arg(format!("https://localhost:{https}"));
-        command.args(["--rate-limit-requests", "10000"]).stdout(out).stderr(err);
+        command.args(["--rate-limit-requests", "1000"]).stdout(out).stderr(err);
     })?;
     answers(&mut webapp, &local(port))?;
     Ok(webapp)
