@@ -50,7 +50,7 @@ pub(crate) fn build(stop: &mut Stop) -> Result<Woken> {
     })?;
     let woken = wait::until(Duration::MAX, || {
         if stop.asked() {
-            cargo.stop(Signal::INT, END_MAX, || stop.asked())?;
+            cargo.stop(Signal::TERM, END_MAX, || stop.asked())?;
             return Ok(Some(Woken::Asked));
         }
         match cargo.ended()? {

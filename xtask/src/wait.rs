@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-/// How often an outcome is asked for.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Longest pause between two questions. The first ones are shorter: most answers come at once.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Time since it was made.
 pub(crate) struct Stopwatch(Instant);
@@ -28,6 +28,7 @@ pub(crate) fn until<T>(
     mut ask: impl FnMut() -> Result<Option<T>>,
 ) -> Result<Option<T>> {
     let watch = Stopwatch::start();
+    let mut pause = Duration::from_millis(1);
     loop {
         // The time is taken first: an answer that was there in time is never called late.
         let late = watch.elapsed() > limit;
@@ -37,6 +38,7 @@ pub(crate) fn until<T>(
         if late {
             return Ok(None);
         }
-        sleep(PAUSE);
+        sleep(pause);
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
