@@ -1,16 +1,29 @@
 //! The shipped rules: each fires on what it is for, in both formats, and stays quiet on what people
 //! do every day.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
-use sentinel::rule::RuleSet;
-use shared::record::{Record, action};
+use sentinel::{
+    engine::{Engine, Now, State},
+    line::Line,
+    rule::RuleSet,
+    time::{Span, Timestamp},
+};
+use shared::{
+    Alert,
+    alert::Observer,
+    record::{Record, action},
+};
 
 const TIME: &str = "2026-01-20T10:05:00.120Z";
 
 /// Compiled once for all tests.
-fn rules() -> &'static RuleSet {
-    static RULES: LazyLock<RuleSet> = LazyLock::new(parsed);
+fn rules() -> &'static Arc<RuleSet> {
+    static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| parsed().into());
     &RULES
 }
 
@@ -445,12 +458,7 @@ fn what_goes_wrong_in_webapp_is_told_from_the_logs_it_stands_in() {
     event(&error(action::PANIC), &["panic"]);
     event(&error(action::STARTUP), &[]);
     event(&error(action::HEARTBEAT), &[]);
-    let spoofed = Record {
-        dataset: "webapp.suspicious".into(),
-        action: action::SPOOFED_FORWARDED_HEADER.into(),
-        ..record("/", "")
-    };
-    event(&spoofed, &["spoofed-forwarded-header"]);
+    event(&spoofed(), &["spoofed-forwarded-header"]);
     event(
         &Record { dataset: "webapp.suspicious".into(), ..refused(action::BLOCK_ENDED, 200) },
         &[],
@@ -490,6 +498,108 @@ fn a_broken_record_hides_nothing() {
     let mut seen = false;
     rules.scan(&rules.view("any"), &bytes, &mut |rule, _| seen |= rules.rules[rule].id == "xss");
     assert!(seen);
+}
+
+/// The alerts of requests that come one a second, each as webapp or as nginx logs it.
+fn alerts(requests: impl Iterator<Item = Record>, written: fn(&Record) -> String) -> Vec<Alert> {
+    let observer =
+        Observer { name: "sentinel".into(), version: "0".into(), hostname: "test".into() };
+    let mut engine = Engine::new(Arc::clone(rules()), State::default(), observer);
+    let origin = engine.origin(1, "requests", "requests.log");
+    let mut alerts = Vec::new();
+    let start = Timestamp::parse(TIME).unwrap();
+    for (second, request) in (0..).zip(requests) {
+        let timestamp = start.plus(Span::seconds(second)).rfc3339();
+        let line = written(&Record { timestamp, ..request });
+        let line = Line { offset: 0, bytes: Cow::Borrowed(line.as_bytes()), unmatched: None };
+        engine.line(&origin, &line, Now::Replay, &mut |alert| alerts.push(alert));
+    }
+    alerts
+}
+
+/// The record as nginx would have logged it.
+fn access_log(record: &Record) -> String {
+    let at = jiff::Timestamp::from_microsecond(Timestamp::parse(&record.timestamp).unwrap().0);
+    let at = jiff::fmt::strtime::format("%d/%b/%Y:%H:%M:%S +0000", at.unwrap()).unwrap();
+    format!(
+        "{} - - [{at}] \"{} {} HTTP/1.1\" {} 404 \"-\" \"{BROWSER}\"",
+        record.client_ip.as_deref().unwrap(),
+        record.method.as_deref().unwrap(),
+        record.path.as_deref().unwrap(),
+        record.status_code.unwrap(),
+    )
+}
+
+/// `gte` such requests raise one alert of the rule, one fewer none, and two clients do not add up.
+#[track_caller]
+fn threshold(
+    rule: &str,
+    gte: usize,
+    request: impl Fn(usize) -> Record,
+    written: fn(&Record) -> String,
+) {
+    let many = |count: usize| alerts((0..count).map(&request), written);
+    assert_eq!(many(gte - 1), [], "{rule} below its threshold");
+    let raised = many(gte);
+    let ids: Vec<_> = raised.iter().map(|alert| &*alert.rule.id).collect();
+    assert_eq!(ids, [rule]);
+    let alert = &raised[0];
+    assert_eq!(alert.count, gte as u64);
+    assert!(alert.message.contains(&gte.to_string()), "{}", alert.message);
+    if alert.group.is_empty() {
+        return;
+    }
+    assert_eq!(alert.group["client.ip"], "192.0.2.1");
+    let others = (0..2 * (gte - 1))
+        .map(|n| Record { client_ip: Some(format!("192.0.2.{}", n % 2)), ..request(n / 2) });
+    assert_eq!(alerts(others, written), [], "{rule} adds up clients");
+}
+
+#[test]
+fn thresholds_are_reached_by_the_last_one() {
+    let refused = |action: &'static str, status| move |_| refused(action, status);
+    let missing = |n: usize| Record {
+        path: Some(format!("/missing/{n}")),
+        ..refused(action::NOT_FOUND, 404)(n)
+    };
+    threshold("rate-limit-storm", 20, refused(action::BLOCKED, 429), json);
+    threshold("path-scan", 15, missing, json);
+    threshold("login-failures", 20, refused(action::REQUEST, 401), json);
+    threshold("csrf-refusals", 5, refused(action::CSRF_REJECTED, 403), json);
+    threshold("cors-refusals", 5, refused(action::CORS_REJECTED, 403), json);
+    threshold("malformed-requests", 10, refused(action::BAD_REQUEST, 400), json);
+    threshold("slow-requests", 10, refused(action::BODY_TIMEOUT, 408), json);
+    threshold("spoofed-forwarded-header", 5, |_| spoofed(), json);
+    threshold("server-error-burst", 10, refused(action::HANDLER_TIMEOUT, 503), json);
+    // Of an access log, by the status alone.
+    threshold("rate-limit-storm", 20, refused(action::REQUEST, 429), access_log);
+    threshold("path-scan", 15, missing, access_log);
+    threshold("login-failures", 20, refused(action::REQUEST, 401), access_log);
+    threshold("malformed-requests", 10, refused(action::REQUEST, 400), access_log);
+    threshold("slow-requests", 10, refused(action::REQUEST, 408), access_log);
+    threshold("server-error-burst", 10, refused(action::REQUEST, 502), access_log);
+}
+
+#[test]
+fn the_same_missing_path_again_is_no_scan() {
+    let requests = (0..100).map(|_| refused(action::NOT_FOUND, 404));
+    assert_eq!(alerts(requests, json), []);
+}
+
+#[test]
+fn an_attack_alerts_at_once_and_then_folds() {
+    let attack = |n: usize| record("/search", &format!("q=%27+or+{n}%3D{n}--"));
+    let raised = alerts((0..50).map(attack), json);
+    let messages: Vec<_> = raised.iter().map(|alert| &*alert.message).collect();
+    assert_eq!(messages, ["SQL from 192.0.2.1: GET /search q=%27+or+0%3D0--"]);
+}
+
+fn spoofed() -> Record {
+    Record {
+        dataset: "webapp.suspicious".into(),
+        action: action::SPOOFED_FORWARDED_HEADER.into(),
+        ..record("/", "")
+    }
 }
 
 #[test]

@@ -150,12 +150,10 @@ fn print(findings: &Findings, out: &mut dyn Write) -> io::Result<()> {
         let of =
             |severity| findings.faults.iter().filter(|fault| fault.severity == severity).count();
         let files = findings.files.join(", ");
-        match (of(Severity::Error), of(Severity::Warning)) {
-            (0, 0) => writeln!(out, "{files}: {} rules, no fault", findings.rules)?,
-            (0, warnings) => {
-                writeln!(out, "{files}: {} rules, {warnings} warnings", findings.rules)?
-            }
-            (errors, warnings) => writeln!(out, "{files}: {errors} errors, {warnings} warnings")?,
+        let warnings = counted(of(Severity::Warning), "warning");
+        match of(Severity::Error) {
+            0 => writeln!(out, "{files}: {}, {warnings}", counted(findings.rules, "rule"))?,
+            errors => writeln!(out, "{files}: {}, {warnings}", counted(errors, "error"))?,
         }
     }
     let Some(sample) = &findings.sample else { return Ok(()) };
@@ -166,4 +164,12 @@ fn print(findings: &Findings, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{line:>4}  {format:<8}  {time:<24}  {rules}")?;
     }
     Ok(())
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        0 => format!("no {noun}s"),
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
 }
