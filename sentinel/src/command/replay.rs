@@ -17,6 +17,7 @@ use crate::{
     failure::Failure,
     line::Buffer,
     merge::{self, Ready},
+    rule::load,
     tail::identity,
 };
 
@@ -34,7 +35,7 @@ struct Past {
 /// # Errors
 /// Bad rules, a file that cannot be read, or nobody to write to.
 pub fn replay(rules: &Path, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
-    let rules = Arc::new(run::rules(rules)?.set);
+    let rules = Arc::new(load::load(rules)?.set);
     let mut engine = Engine::new(rules, State::default(), run::observer());
     let mut past = Vec::new();
     for (number, path) in (1..).zip(files) {

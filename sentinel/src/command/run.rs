@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     thread,
     time::Instant,
@@ -16,36 +16,11 @@ use crate::{
     board::{Board, Status},
     daemon::{self, Daemon},
     failure::Failure,
-    rule::{RuleSet, Severity, load},
+    rule::load::{self, Loaded},
     settings::Settings,
     sink::ring::Ring,
     socket, watch,
 };
-
-/// A rule set, and the files it was read from.
-#[derive(Debug)]
-pub struct Loaded {
-    /// (path, text), as they were read.
-    pub files: Vec<(String, String)>,
-    /// What they say.
-    pub set: RuleSet,
-}
-
-/// Loads a rule set.
-///
-/// # Errors
-/// Every fault of its files.
-pub fn rules(path: &Path) -> Result<Loaded, Failure> {
-    let files = load::read(path).map_err(|unreadable| Failure::Usage(unreadable.to_string()))?;
-    let (rules, faults) = RuleSet::parse(&files);
-    match rules {
-        Some(set) => Ok(Loaded { files, set }),
-        None => {
-            let errors = faults.iter().filter(|fault| fault.severity == Severity::Error);
-            Err(Failure::Usage(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n\n")))
-        }
-    }
-}
 
 /// Who raises alerts here.
 pub fn observer() -> Observer {
@@ -58,7 +33,7 @@ pub fn observer() -> Observer {
 /// # Errors
 /// What keeps it from starting, or ended it.
 pub fn run(settings: Settings) -> Result<(), Failure> {
-    let rules = rules(&settings.rules)?;
+    let rules = load::load(&settings.rules)?;
     // Listing tells what opening a directory would not.
     fs::read_dir(&settings.log_dir).map_err(|error| {
         Failure::Io(format!(

@@ -1,9 +1,12 @@
-//! A path of rules → the texts of its files.
+//! A path of rules → the texts of its files, and the rule set that they are.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+
+use super::{RuleSet, Severity};
+use crate::failure::Failure;
 
 /// Why there are no rules to read.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,31 @@ pub enum Unreadable {
     /// Something else.
     #[error("{}: {}", .0.display(), .1)]
     Io(PathBuf, io::Error),
+}
+
+/// A rule set, and the files it was read from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// (path, text), as they were read.
+    pub files: Vec<(String, String)>,
+    /// What they say.
+    pub set: RuleSet,
+}
+
+/// Loads a rule set.
+///
+/// # Errors
+/// Every fault of its files.
+pub fn load(path: &Path) -> Result<Loaded, Failure> {
+    let files = read(path).map_err(|unreadable| Failure::Usage(unreadable.to_string()))?;
+    let (rules, faults) = RuleSet::parse(&files);
+    match rules {
+        Some(set) => Ok(Loaded { files, set }),
+        None => {
+            let errors = faults.iter().filter(|fault| fault.severity == Severity::Error);
+            Err(Failure::Usage(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n\n")))
+        }
+    }
 }
 
 /// Reads a rule file, or each `*.toml` of a directory in the order of their names, hidden ones
