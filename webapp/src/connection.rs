@@ -104,7 +104,7 @@ pub async fn serve(
         (heads.unserved(), heads.is_silent())
     };
     match unserved {
-        Some(unserved) => record(&app, peer, unserved, result, clock()),
+        Some(unserved) => record(&app, peer, unserved, result, clock::now()),
         None if silent => Counters::add(&app.counters.connections_silent),
         None => {}
     }
@@ -142,13 +142,13 @@ fn record(
             action::ABORTED => Some("client left during its head"),
             _ => text.as_deref(),
         },
-        duration: Some(exchange::nanos(now.saturating_duration_since(unserved.began))),
+        duration: Some(clock::nanos(now.saturating_duration_since(unserved.began))),
         status,
         rule,
         entry: Some(&entry),
         ..Event::default()
     };
-    let at = exchange::wall_clock();
+    let at = clock::timestamp();
     app.logs.requests.write(Level::Info, at, &event);
     if rule.is_some() {
         event.message = "request refused";

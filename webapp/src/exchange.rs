@@ -1,12 +1,7 @@
 //! One request in; one answer and one record out, whatever happens in between: a refusal, a panic, a
 //! handler that hangs, a client that leaves, a server that stops.
 
-use std::{
-    convert::Infallible,
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Instant};
 
 use http_body_util::Empty;
 use hyper::{
@@ -15,7 +10,6 @@ use hyper::{
     header,
     http::request::Parts,
 };
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use shared::record::action;
 use slog::Level;
@@ -24,7 +18,7 @@ use tower_service::Service;
 use warp::{filters::BoxedFilter, reply::Response};
 
 use crate::{
-    app::{App, Counters},
+    app::App,
     classify::{self, Target, classify},
     client::Client,
     clock,
@@ -50,7 +44,7 @@ pub async fn exchange(
     heads: Arc<Mutex<Heads>>,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let now = clock();
+    let now = clock::now();
     let (head, mut body) = request.into_parts();
     let head = Arc::new(head);
     let began = heads.lock().parsed(length(&body), now);
@@ -191,21 +185,5 @@ pub(crate) fn tell_spoofed(app: &App, client: Client, entry: &Entry) {
         entry: Some(entry),
         ..Event::default()
     };
-    app.logs.suspicious.write(Level::Warning, wall_clock(), &event);
-}
-
-/// Whole nanoseconds, for `event.duration`.
-pub fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The time that a record shows.
-#[expect(clippy::disallowed_methods, reason = "a record is stamped where its answer is decided")]
-pub fn wall_clock() -> Timestamp {
-    Timestamp::now()
-}
-
-/// Counts a request that got its record.
-pub(crate) fn count(app: &App) {
-    Counters::add(&app.counters.requests);
+    app.logs.suspicious.write(Level::Warning, clock::timestamp(), &event);
 }

@@ -12,11 +12,11 @@ use slog::Level;
 use warp::reply::Response;
 
 use crate::{
-    app::App,
-    clock, exchange,
+    app::{App, Counters},
+    clock,
     guard::{
         cors::{self, Cors},
-        rate::{Verdict, whole_seconds},
+        rate::Verdict,
     },
     record::{Entry, Event, Outcome},
     refusal::{Also, Kind, Refusal},
@@ -157,7 +157,7 @@ impl Unfinished {
             Verdict::Limited { retry_after } | Verdict::Blocked { retry_after } => (0, retry_after),
         };
         let policy = self.app.limiter.policy();
-        let reset = whole_seconds(reset);
+        let reset = clock::whole_seconds(reset);
         for (name, value) in [
             ("ratelimit", format!("\"default\";r={remaining};t={reset}")),
             (
@@ -173,7 +173,7 @@ impl Unfinished {
 
     fn record(&mut self, status: StatusCode, response_bytes: u64, refusal: Option<&Refusal>) {
         self.done = true;
-        exchange::count(&self.app);
+        Counters::add(&self.app.counters.requests);
         self.entry.body_bytes = self.findings.body_bytes;
         let words = refusal.map(Refusal::words);
         let failed = status.is_client_error() || status.is_server_error();
@@ -182,7 +182,7 @@ impl Unfinished {
             action: words.map_or(shared::record::action::REQUEST, |words| words.action),
             outcome: Some(if failed { Outcome::Failure } else { Outcome::Success }),
             reason: refusal.map(|refusal| refusal.reason),
-            duration: Some(exchange::nanos(clock().saturating_duration_since(self.began))),
+            duration: Some(clock::nanos(clock::now().saturating_duration_since(self.began))),
             // Of a client that left, what was sent does not matter; nobody read it.
             status: Some(words.map_or(status.as_u16(), |words| words.status)),
             response_bytes: Some(response_bytes),
@@ -190,7 +190,7 @@ impl Unfinished {
             entry: Some(&self.entry),
             ..Event::default()
         };
-        let at = exchange::wall_clock();
+        let at = clock::timestamp();
         let logs = &self.app.logs;
         logs.requests.write(Level::Info, at, &event);
         match words.map(|words| words.also) {

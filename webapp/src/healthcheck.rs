@@ -22,7 +22,7 @@ pub fn check(address: SocketAddr) -> io::Result<()> {
         host => host,
     };
     let address = SocketAddr::new(host, address.port());
-    let deadline = clock() + DEADLINE;
+    let deadline = clock::now() + DEADLINE;
     let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
     stream.set_write_timeout(Some(DEADLINE))?;
     write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
@@ -45,6 +45,6 @@ pub fn check(address: SocketAddr) -> io::Result<()> {
 }
 
 fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(clock());
+    let left = deadline.saturating_duration_since(clock::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }

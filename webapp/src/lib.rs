@@ -28,10 +28,5 @@ pub mod refusal;
 pub mod finish;
 pub mod record;
 pub mod log;
+pub mod clock;
 pub mod healthcheck;
-
-/// The one monotonic clock of the edges; everything behind them is told the time.
-#[expect(clippy::disallowed_methods, reason = "edges read the clock here, and nowhere else")]
-pub fn clock() -> std::time::Instant {
-    std::time::Instant::now()
-}

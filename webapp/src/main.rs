@@ -69,7 +69,7 @@ fn start(settings: Settings) -> Result<(), String> {
         &settings.log_dir,
         settings.log_bytes_max,
         settings.instance.as_deref(),
-        clock(),
+        clock::now(),
     )
     .map_err(|error| {
         format!(
@@ -87,7 +87,7 @@ fn start(settings: Settings) -> Result<(), String> {
     for warning in settings.warnings() {
         say(io::stderr(), format_args!("webapp: warning: {warning}"));
     }
-    let app = Arc::new(App::new(settings, logs, clock()));
+    let app = Arc::new(App::new(settings, logs, clock::now()));
     let site = routes::site(Arc::clone(&app));
     let url = listener.local_addr().map_or_else(|_| address.to_string(), |bound| bound.to_string());
     let ready = move || {

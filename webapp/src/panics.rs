@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use shared::record::action;
 use slog::Level;
 
-use crate::{app::App, exchange::wall_clock, record::Event};
+use crate::{app::App, clock, record::Event};
 
 thread_local! {
     static IS_CATCHING: Cell<bool> = const { Cell::new(false) };
@@ -68,7 +68,7 @@ pub fn install(app: Arc<App>) {
             error_message: Some(&text),
             ..Event::default()
         };
-        app.logs.errors.write(Level::Error, wall_clock(), &event);
+        app.logs.errors.write(Level::Error, clock::timestamp(), &event);
         default(info);
     }));
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::record::action;
 use warp::reply::Response;
 
-use crate::guard::rate::{self, whole_seconds};
+use crate::{clock, guard::rate};
 
 /// A "no".
 #[derive(Debug, Clone)]
@@ -156,7 +156,7 @@ impl Refusal {
         let words = self.words();
         let retry_after = match self.kind {
             Kind::RateLimited { retry_after } | Kind::Blocked { retry_after } => {
-                Some(whole_seconds(retry_after).max(1))
+                Some(clock::whole_seconds(retry_after).max(1))
             }
             Kind::HandlerTimeout | Kind::UpstreamUnavailable => Some(1),
             _ => None,

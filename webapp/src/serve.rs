@@ -14,7 +14,8 @@ use tokio::{
 use crate::{
     accept,
     app::App,
-    exchange::{Site, wall_clock},
+    clock,
+    exchange::Site,
     panics,
     record::{Event, Extra},
 };
@@ -61,7 +62,7 @@ pub async fn run(
     ];
     let started =
         Event { message: "started", action: action::STARTUP, extra: &extra, ..Event::default() };
-    app.logs.errors.write(Level::Info, wall_clock(), &started);
+    app.logs.errors.write(Level::Info, clock::timestamp(), &started);
     for warning in settings.warnings() {
         let event = Event {
             message: "dangerous setting",
@@ -69,7 +70,7 @@ pub async fn run(
             reason: Some(warning),
             ..Event::default()
         };
-        app.logs.errors.write(Level::Warning, wall_clock(), &event);
+        app.logs.errors.write(Level::Warning, clock::timestamp(), &event);
     }
     ready();
 
@@ -89,6 +90,6 @@ pub async fn run(
         reason: Some(signal),
         ..Event::default()
     };
-    app.logs.errors.write(Level::Info, wall_clock(), &ended);
+    app.logs.errors.write(Level::Info, clock::timestamp(), &ended);
     Ok(())
 }

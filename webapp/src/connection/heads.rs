@@ -177,7 +177,7 @@ mod tests {
             (b"GET /\n\nbehind", Some("GET /\n\n")),
         ] {
             let mut heads = Heads::default();
-            heads.push(bytes, clock());
+            heads.push(bytes, clock::now());
             assert_eq!(unserved(&mut heads).as_deref(), expected);
         }
     }
@@ -185,15 +185,15 @@ mod tests {
     #[test]
     fn a_long_head_keeps_its_beginning() {
         let mut heads = Heads::default();
-        heads.push(&[b'x'; 5_000], clock());
+        heads.push(&[b'x'; 5_000], clock::now());
         assert_eq!(unserved(&mut heads).unwrap().len(), KEPT_BYTES_MAX);
     }
 
     #[test]
     fn the_head_behind_a_body_is_found() {
         let mut heads = Heads::default();
-        heads.push(&[POST, b"GET /<"].concat(), clock());
-        heads.parsed(Length::Known(3), clock());
+        heads.push(&[POST, b"GET /<"].concat(), clock::now());
+        heads.parsed(Length::Known(3), clock::now());
         heads.answered(false);
         assert_eq!(unserved(&mut heads).as_deref(), Some("GET /<"));
     }
@@ -201,33 +201,33 @@ mod tests {
     #[test]
     fn a_body_is_no_head() {
         let mut heads = Heads::default();
-        heads.push(POST, clock());
-        heads.parsed(Length::Known(5), clock());
-        heads.push(b"d", clock());
+        heads.push(POST, clock::now());
+        heads.parsed(Length::Known(5), clock::now());
+        heads.push(b"d", clock::now());
         assert_eq!(unserved(&mut heads), None);
-        heads.push(b"eGET", clock());
+        heads.push(b"eGET", clock::now());
         assert_eq!(unserved(&mut heads).as_deref(), Some("GET"));
     }
 
     #[test]
     fn chunks_end_with_the_answer() {
         let mut heads = Heads::default();
-        heads.push(b"POST / HTTP/1.1\r\n\r\n1\r\n", clock());
-        heads.parsed(Length::Chunked, clock());
-        heads.push(b"a\r\n0\r\n\r\n", clock());
+        heads.push(b"POST / HTTP/1.1\r\n\r\n1\r\n", clock::now());
+        heads.parsed(Length::Chunked, clock::now());
+        heads.push(b"a\r\n0\r\n\r\n", clock::now());
         assert_eq!(unserved(&mut heads), None);
         heads.answered(false);
-        heads.push(b"GET /<", clock());
+        heads.push(b"GET /<", clock::now());
         assert_eq!(unserved(&mut heads).as_deref(), Some("GET /<"));
     }
 
     #[test]
     fn nothing_follows_a_close() {
         let mut heads = Heads::default();
-        heads.push(GET, clock());
-        heads.parsed(Length::Known(0), clock());
+        heads.push(GET, clock::now());
+        heads.parsed(Length::Known(0), clock::now());
         heads.answered(true);
-        heads.push(b"GET /<", clock());
+        heads.push(b"GET /<", clock::now());
         assert_eq!(unserved(&mut heads), None);
         assert!(!heads.is_silent());
     }
@@ -240,12 +240,12 @@ mod tests {
             let mut rest = bytes.as_slice();
             for cut in cuts {
                 let (now, later) = rest.split_at(cut.min(rest.len()));
-                heads.push(now, clock());
+                heads.push(now, clock::now());
                 rest = later;
             }
-            heads.push(rest, clock());
+            heads.push(rest, clock::now());
             for length in [0, 3, 0] {
-                heads.parsed(Length::Known(length), clock());
+                heads.parsed(Length::Known(length), clock::now());
                 heads.answered(false);
             }
             let last = unserved(&mut heads);

@@ -58,7 +58,7 @@ impl AsyncRead for Reader {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let new = buffer.filled().get(before..).unwrap_or_default();
         if !new.is_empty() {
-            self.heads.lock().push(new, clock());
+            self.heads.lock().push(new, clock::now());
         }
         read
     }

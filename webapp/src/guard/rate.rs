@@ -130,8 +130,3 @@ impl Limiter {
         &self.policy
     }
 }
-
-/// Whole seconds for `Retry-After` and `RateLimit`: rounded up, so that who obeys is not early.
-pub fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}

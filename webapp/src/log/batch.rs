@@ -14,7 +14,12 @@ use parking_lot::{Condvar, Mutex};
 use slog::{Drain, OwnedKVList, Record};
 use slog_json::Json;
 
-use super::{Loss, Tally, clock, file::LogFile, lines::Lines};
+use super::{
+    file::LogFile,
+    lines::Lines,
+    tally::{Loss, Tally},
+};
+use crate::clock;
 
 /// Bytes that may wait for the writer: some seconds of the worst load.
 const QUEUE_BYTES_MAX: usize = 8 << 20;
@@ -106,7 +111,7 @@ impl Queue {
 
     fn write_until_the_end(&self, files: &[Arc<Mutex<LogFile>>]) {
         let mut lines = Vec::new();
-        let mut round = clock();
+        let mut round = clock::now();
         loop {
             let ending = self.wait();
             if !ending {
@@ -117,7 +122,7 @@ impl Queue {
                 std::mem::swap(&mut state.lines, &mut lines);
                 std::mem::take(&mut state.reopen)
             };
-            let now = clock();
+            let now = clock::now();
             for (n, file) in files.iter().enumerate() {
                 if reopen {
                     file.lock().reopen(now);

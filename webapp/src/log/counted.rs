@@ -6,7 +6,7 @@ use std::sync::Arc;
 use slog::{Drain, OwnedKVList, Record};
 use slog_async::AsyncCore;
 
-use super::{Loss, Tally};
+use super::tally::{Loss, Tally};
 
 pub(super) struct Counted {
     core: AsyncCore,

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Loss, Tally};
+use super::tally::{Loss, Tally};
 
 /// Bytes that wait for a disk that cannot take them.
 const BACKLOG_BYTES_MAX: usize = 1 << 20;

@@ -30,7 +30,10 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use slog::{Drain, Level, Logger, Never, SendSyncRefUnwindSafeDrain, o};
 
-use crate::record::{Event, Stamped};
+use crate::{
+    clock,
+    record::{Event, Stamped},
+};
 use batch::{Batch, BatchWriter};
 use counted::Counted;
 use file::LogFile;
@@ -126,7 +129,7 @@ fn rare(
     file: Arc<Mutex<LogFile>>,
     tally: &Arc<Tally>,
 ) -> (Counted, slog_async::AsyncGuard) {
-    let write = move |line: &[u8]| file.lock().append(line, clock());
+    let write = move |line: &[u8]| file.lock().append(line, clock::now());
     // The writer beneath never fails; `ignore_res` says so without a way to panic.
     let json = slog_json::Json::new(Lines::new(write)).set_flush(true).build().ignore_res();
     let (core, guard) = slog_async::AsyncCore::custom(json)
@@ -204,9 +207,4 @@ impl Reopen {
     pub fn request(&self) {
         self.0.request_reopen();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "writers pace their retries and checks by the clock")]
-fn clock() -> Instant {
-    Instant::now()
 }

@@ -19,7 +19,6 @@ use tokio::{
 use crate::{
     app::App,
     clock,
-    exchange::wall_clock,
     guard::rate::Ended,
     log::Loss,
     record::{Event, Extra},
@@ -46,7 +45,7 @@ pub(super) async fn keep_up(app: Arc<App>, mut ending: oneshot::Receiver<Infalli
             _tick = rounds.tick() => {}
             _dropped = &mut ending => break,
         }
-        let now = clock();
+        let now = clock::now();
         app.limiter.sweep(now, |ended| tell_ended(&app, ended));
         watch(&app, &mut progress, now);
         if round % LOSS_ROUNDS == 0 {
@@ -79,7 +78,7 @@ fn tell_ended(app: &App, ended: Ended) {
         extra: &extra,
         ..Event::default()
     };
-    app.logs.suspicious.write(Level::Warning, wall_clock(), &event);
+    app.logs.suspicious.write(Level::Warning, clock::timestamp(), &event);
 }
 
 /// One record per log that lost something since it was told last.
@@ -108,7 +107,7 @@ fn tell_loss(app: &App, told: &mut Told) {
             extra: &extra,
             ..Event::default()
         };
-        app.logs.errors.write(Level::Error, wall_clock(), &event);
+        app.logs.errors.write(Level::Error, clock::timestamp(), &event);
         // errors.log may be the one that cannot be written.
         complain(log.name(), dropped);
     }
@@ -139,7 +138,7 @@ fn beat(app: &App) {
         extra: &extra,
         ..Event::default()
     };
-    app.logs.errors.write(Level::Info, wall_clock(), &event);
+    app.logs.errors.write(Level::Info, clock::timestamp(), &event);
 }
 
 /// Since when each log has written nothing while records wait.
@@ -168,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_log_stands_still_after_five_seconds_without_progress() {
-        let start = clock();
+        let start = clock::now();
         let mut progress = Progress::default();
         for (second, waiting, written, expected) in [
             (0, 0, 0, false),

@@ -23,8 +23,8 @@ fn a_handler_that_panics_or_hangs_is_answered_and_recorded() {
     let flags = ["webapp", "--port", "0", "--handler-timeout-seconds", "1"];
     let written = Written::from_arg_matches(&command.get_matches_from(flags)).unwrap();
     let settings = Settings::parse(&written).unwrap();
-    let (logs, keeper) = Logs::open(dir.path(), 1 << 20, None, clock()).unwrap();
-    let app = Arc::new(App::new(settings, logs, clock()));
+    let (logs, keeper) = Logs::open(dir.path(), 1 << 20, None, clock::now()).unwrap();
+    let app = Arc::new(App::new(settings, logs, clock::now()));
     let panics = warp::path("alerts").map(|| -> warp::reply::Response { panic!("handler: {}", 1) });
     let hangs = warp::any().and_then(|| async {
         std::future::pending::<()>().await;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{Key, Policy, Verdict};
+use crate::clock::nanos;
 
 /// Bytes of an entry beside its ring: slot, map and heap entries with their spare room, measured
 /// generously.
@@ -269,10 +270,6 @@ impl Table {
 fn block(policy: &Policy, strikes: u32) -> Duration {
     let doubled = 1_u32.checked_shl(strikes.saturating_sub(1)).unwrap_or(u32::MAX);
     policy.base_block.checked_mul(doubled).map_or(policy.max_block, |b| b.min(policy.max_block))
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

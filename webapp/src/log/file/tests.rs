@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use super::{super::clock, *};
+use super::*;
+use crate::clock;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -13,7 +14,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, tally: Arc::default(), now: clock() }
+        Self { dir, tally: Arc::default(), now: clock::now() }
     }
 
     fn path(&self, name: &str) -> PathBuf {

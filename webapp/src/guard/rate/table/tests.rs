@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
 
 use super::*;
-use crate::guard::rate::{Kind, whole_seconds};
+use crate::{clock::whole_seconds, guard::rate::Kind};
 
 fn policy(requests: u32) -> Policy {
     Policy {

@@ -1,0 +1,28 @@
+//! The system's clocks in; the time, and spans of it as records and headers write them, out. Only the
+//! edges read it; everything behind them is told.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+/// The monotonic clock, which measures.
+#[expect(clippy::disallowed_methods, reason = "edges read the clock here, and nowhere else")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The wall clock, which records show.
+#[expect(clippy::disallowed_methods, reason = "edges read the clock here, and nowhere else")]
+pub fn timestamp() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Whole nanoseconds, for `event.duration`.
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Whole seconds for `Retry-After` and `RateLimit`: rounded up, so that who obeys is not early.
+pub fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
