@@ -19,8 +19,8 @@ use tokio::{
 use crate::{
     app::{App, Counters},
     client, connection,
-    exchange::Site,
-    serve::Phase,
+    phase::Phase,
+    routes::Site,
 };
 
 /// Connections that the kernel holds for us. With fewer, the SYN of a polite client in a burst is

@@ -3,7 +3,14 @@
 
 use hyper::{HeaderMap, Method, header};
 
-use crate::routes::Endpoint;
+/// A path that somebody answers. GET alone, and HEAD with it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Matched byte for byte.
+    pub path: &'static str,
+    /// One line for people.
+    pub about: &'static str,
+}
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy)]
@@ -62,52 +69,4 @@ pub fn classify(
 }
 
 #[cfg(test)]
-mod tests {
-    use hyper::header::HeaderValue;
-
-    use super::*;
-    use crate::routes::ENDPOINTS;
-
-    #[test]
-    fn method_and_path_decide() {
-        for (method, path, target, is_unsafe) in [
-            ("GET", "/", Target::Handler, false),
-            ("HEAD", "/health", Target::Handler, false),
-            ("OPTIONS", "/alerts", Target::Options, false),
-            ("OPTIONS", "*", Target::Options, false),
-            ("OPTIONS", "/nothing", Target::NotFound, false),
-            ("GET", "/health/", Target::NotFound, false),
-            ("GET", "//health", Target::NotFound, false),
-            ("GET", "/HEALTH", Target::NotFound, false),
-            ("GET", "/he%61lth", Target::NotFound, false),
-            ("POST", "/", Target::MethodNotAllowed, true),
-            ("POST", "/nothing", Target::NotFound, true),
-            ("PUT", "/health", Target::MethodNotAllowed, true),
-            ("PATCH", "/alerts", Target::MethodNotAllowed, true),
-            ("DELETE", "/csrf-token", Target::MethodNotAllowed, true),
-            ("get", "/", Target::MethodNotAllowed, true),
-            ("PROPFIND", "/", Target::MethodNotAllowed, true),
-            ("TRACE", "/nothing", Target::MethodNotAllowed, false),
-            ("CONNECT", "", Target::MethodNotAllowed, false),
-        ] {
-            let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let class = classify(&method, path, &HeaderMap::new(), &ENDPOINTS);
-            assert_eq!((class.target, class.is_unsafe), (target, is_unsafe), "{method} {path}");
-            assert!(!class.is_preflight);
-        }
-    }
-
-    #[test]
-    fn a_preflight_has_both_headers() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ORIGIN, HeaderValue::from_static("https://a.example"));
-        let preflight = |method: Method, headers: &HeaderMap| {
-            classify(&method, "/", headers, &ENDPOINTS).is_preflight
-        };
-        assert!(!preflight(Method::OPTIONS, &headers));
-        let wanted = HeaderValue::from_static("POST");
-        headers.insert(header::ACCESS_CONTROL_REQUEST_METHOD, wanted);
-        assert!(preflight(Method::OPTIONS, &headers));
-        assert!(!preflight(Method::GET, &headers));
-    }
-}
+mod tests;

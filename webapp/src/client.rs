@@ -5,8 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hyper::HeaderMap;
-
-use crate::settings::Proxies;
+use ipnet::IpNet;
 
 /// Most hops that are followed.
 const HOPS_MAX: usize = 16;
@@ -16,6 +15,22 @@ const FORWARDED_BYTES_MAX: usize = 1_024;
 
 /// Headers in which proxies name a client; from anybody else they are noise or an attempt.
 const FORWARDED: [&str; 4] = ["x-forwarded-for", "forwarded", "x-real-ip", "true-client-ip"];
+
+/// The proxies in front of webapp.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    /// `TRUSTED_PROXIES`: networks of our own proxies.
+    pub trusted: Vec<IpNet>,
+    /// `CLIENT_IP_HEADER`, lower case: the one header that carries the client's address.
+    pub header: String,
+}
+
+impl Proxies {
+    /// Whether that peer is one of our own proxies.
+    pub fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&peer))
+    }
+}
 
 /// Who is on the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

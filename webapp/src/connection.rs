@@ -1,10 +1,7 @@
 //! An accepted socket in; its requests, one after another, to [`mod@crate::exchange`] out, and
 //! a record of what hyper refused by itself.
 
-mod heads;
 mod reader;
-
-pub use heads::{Heads, Length};
 
 use std::{
     net::IpAddr,
@@ -23,11 +20,12 @@ use crate::{
     app::{App, Counters},
     client::Client,
     clock,
-    exchange::{self, Site, exchange},
+    exchange::{self, exchange},
+    heads::{Heads, Unserved},
+    phase::Phase,
     record::{Entry, Event, Outcome, RawHead},
-    serve::Phase,
+    routes::Site,
 };
-use heads::Unserved;
 use reader::Reader;
 
 /// Headers of a request.

@@ -15,26 +15,23 @@ use shared::record::action;
 use slog::Level;
 use tokio::time::timeout;
 use tower_service::Service;
-use warp::{filters::BoxedFilter, reply::Response};
+use warp::reply::Response;
 
 use crate::{
     app::App,
     classify::{self, Target, classify},
     client::Client,
     clock,
-    connection::{Heads, Length},
-    finish::{Findings, Unfinished},
-    guard::{self, Admitted, Permit, body},
+    finish::Unfinished,
+    guard::{self, Admitted, Findings, Permit, body},
+    heads::{Heads, Length},
     origin::Origin,
     panics,
     record::{Entry, Event},
     refusal::{Kind, Refusal},
-    routes::{Asked, ENDPOINTS},
+    routes::{Asked, ENDPOINTS, Site},
     sanity,
 };
-
-/// All routes, ready to be called.
-pub type Site = BoxedFilter<(Response,)>;
 
 /// Serves one request.
 pub async fn exchange(

@@ -15,6 +15,7 @@ use crate::{
     app::{App, Counters},
     clock,
     guard::{
+        Findings,
         cors::{self, Cors},
         rate::Verdict,
     },
@@ -37,21 +38,6 @@ const HEADERS: [(HeaderName, &str); 8] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// What the guards found out, for the answer's headers.
-#[derive(Debug)]
-pub struct Findings {
-    /// What the limiter said, unless the route is exempt.
-    pub rate: Option<Verdict>,
-    /// What a page may do with the answer.
-    pub cors: Cors,
-    /// The request is a preflight.
-    pub is_preflight: bool,
-    /// Bytes of the body that arrived.
-    pub body_bytes: u64,
-    /// The body was read to its end.
-    pub body_read: bool,
-}
-
 /// A request without its answer. Dropped as such (the server stops, hyper gives up), it writes down
 /// that it was aborted.
 #[derive(Debug)]
@@ -66,13 +52,7 @@ pub struct Unfinished {
 impl Unfinished {
     /// The request's first byte came at `began`.
     pub fn new(app: Arc<App>, entry: Entry, began: Instant) -> Self {
-        let findings = Findings {
-            rate: None,
-            cors: Cors::Same,
-            is_preflight: false,
-            body_bytes: 0,
-            body_read: false,
-        };
+        let findings = Findings::default();
         Self { app, entry, began, findings, done: false }
     }
 

@@ -14,25 +14,14 @@ use tokio::{
 use crate::{
     accept,
     app::App,
-    clock,
-    exchange::Site,
-    panics,
+    clock, panics,
+    phase::Phase,
     record::{Event, Extra},
+    routes::Site,
 };
 
 /// How long connections may take to end by themselves.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// Where the server is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// It takes requests.
-    Serving,
-    /// It ends those that it has.
-    Draining,
-    /// It drops what is left.
-    Closing,
-}
 
 /// Serves until `shutdown`, then ends the connections; every request has its record when this
 /// returns. `ready` is called when connections are taken.

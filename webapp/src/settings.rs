@@ -16,9 +16,8 @@ use std::{
     time::Duration,
 };
 
-use ipnet::IpNet;
-
 use crate::{
+    client::Proxies,
     guard::{cors, csrf, query, rate},
     origin::Origin,
 };
@@ -69,22 +68,6 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// `HANDLER_TIMEOUT_SECONDS`: for a handler to answer.
     pub handler_timeout: Duration,
-}
-
-/// The proxies in front of webapp.
-#[derive(Debug, Clone, Default)]
-pub struct Proxies {
-    /// `TRUSTED_PROXIES`: networks of our own proxies.
-    pub trusted: Vec<IpNet>,
-    /// `CLIENT_IP_HEADER`, lower case: the one header that carries the client's address.
-    pub header: String,
-}
-
-impl Proxies {
-    /// Whether that peer is one of our own proxies.
-    pub fn is_trusted(&self, peer: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(&peer))
-    }
 }
 
 impl Written {

@@ -16,8 +16,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::heads::Heads;
-use crate::clock;
+use crate::{clock, heads::Heads};
 
 /// How long a client may take no byte of its answer.
 const STALL_TIME_MAX: Duration = Duration::from_secs(30);

@@ -38,9 +38,10 @@ enum Origins {
 }
 
 /// What the answer says about cross-origin reading.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cors {
     /// No origin was named, or our own: no word about it.
+    #[default]
     Same,
     /// The page's origin is allowed.
     Allowed {

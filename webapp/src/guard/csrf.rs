@@ -12,7 +12,8 @@ use subtle::ConstantTimeEq;
 
 pub use token::{KEYS_MAX, KeyRing};
 
-use crate::{guard::cors::Cors, origin::Origin};
+use super::cors::Cors;
+use crate::origin::Origin;
 
 /// The header that repeats the cookie.
 pub const HEADER: &str = "x-csrf-token";

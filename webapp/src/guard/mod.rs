@@ -1,6 +1,7 @@
 //! A sane request in; the permit to be handled, or the refusal, out. All guards run, once, in this
 //! order, before any route answers.
 
+mod findings;
 pub mod rate;
 pub mod cors;
 pub mod csrf;
@@ -15,11 +16,11 @@ use crate::{
     app::App,
     classify::{Class, Target},
     client::Client,
-    finish::Findings,
     origin::Origin,
     refusal::{Kind, Refusal},
 };
 use cors::Cors;
+pub use findings::Findings;
 use rate::Verdict;
 
 /// Proof that every guard let a request pass. No handler can be called without one, and only

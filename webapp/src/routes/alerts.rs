@@ -8,9 +8,10 @@ use shared::alert::Level;
 use subtle::ConstantTimeEq;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{Asked, Endpoint, answer, json_bytes, permitted};
+use super::handler::{Asked, answer, json_bytes, permitted};
 use crate::{
     app::App,
+    classify::Endpoint,
     guard::query,
     refusal::{Kind, Refusal},
 };

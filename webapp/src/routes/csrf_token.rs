@@ -6,8 +6,8 @@ use hyper::header::{HeaderValue, SET_COOKIE, VARY};
 use serde::Serialize;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{Asked, Endpoint, json, permitted};
-use crate::app::App;
+use super::handler::{Asked, json, permitted};
+use crate::{app::App, classify::Endpoint};
 
 /// `GET /csrf-token`
 pub static ENDPOINT: Endpoint =

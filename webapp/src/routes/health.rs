@@ -5,8 +5,8 @@ use std::sync::{Arc, atomic::Ordering};
 use serde::Serialize;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{Asked, Endpoint, json, permitted};
-use crate::app::App;
+use super::handler::{Asked, json, permitted};
+use crate::{app::App, classify::Endpoint};
 
 /// `GET /health`
 pub static ENDPOINT: Endpoint = Endpoint { path: "/health", about: "whether the server is well" };

@@ -1,12 +1,10 @@
 //! `GET /`: who answers here, and where.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{Asked, ENDPOINTS, Endpoint, json, permitted};
-use crate::app::App;
+use super::handler::{Asked, json, permitted};
+use crate::classify::Endpoint;
 
 /// `GET /`
 pub static ENDPOINT: Endpoint = Endpoint { path: "/", about: "this list" };
@@ -25,14 +23,14 @@ struct Listed {
     about: &'static str,
 }
 
-pub(super) fn route(_: &Arc<App>) -> BoxedFilter<(Response,)> {
+pub(super) fn route(endpoints: &'static [&Endpoint]) -> BoxedFilter<(Response,)> {
     permitted(&ENDPOINT)
-        .map(|_: Asked| {
+        .map(move |_: Asked| {
             let listed = |e: &&Endpoint| Listed { method: "GET", path: e.path, about: e.about };
             json(&Index {
                 name: "webapp",
                 version: env!("CARGO_PKG_VERSION"),
-                endpoints: ENDPOINTS.iter().map(listed).collect(),
+                endpoints: endpoints.iter().map(listed).collect(),
             })
         })
         .boxed()

@@ -8,12 +8,12 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    Fault, Proxies, Settings, Written,
+    Fault, Settings, Written,
     fault::Faults,
     guards::{cors_policy, csrf_policy, exempt, rate_policy},
     value::{file, list, number, origin, quoted, seconds, text},
 };
-use crate::{guard::query, origin::Origin};
+use crate::{client::Proxies, guard::query, origin::Origin};
 
 /// Smallest bearer token, in characters.
 const TOKEN_CHARS_MIN: usize = 16;

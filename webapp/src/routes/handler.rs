@@ -1,0 +1,64 @@
+//! What a handler is given, and how it answers.
+
+use std::sync::Arc;
+
+use hyper::{HeaderMap, http::request::Parts};
+use serde::Serialize;
+use warp::{
+    Filter, Reply,
+    filters::BoxedFilter,
+    http::header::{CONTENT_TYPE, HeaderValue},
+    reply::Response,
+};
+
+use crate::{classify::Endpoint, guard::Permit, refusal::Refusal};
+
+/// What a handler is given.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    head: Arc<Parts>,
+}
+
+impl Asked {
+    /// Nobody can ask without a permit.
+    pub fn new(_: Permit, head: Arc<Parts>) -> Self {
+        Self { head }
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+}
+
+/// The filter every route begins with.
+pub(super) fn permitted(endpoint: &'static Endpoint) -> BoxedFilter<(Asked,)> {
+    warp::path::full()
+        .and_then(move |path: warp::path::FullPath| async move {
+            if path.as_str() == endpoint.path { Ok(()) } else { Err(warp::reject::not_found()) }
+        })
+        .untuple_one()
+        .and(warp::ext::get::<Asked>())
+        .boxed()
+}
+
+/// A handler's "no" travels as a value: in the answer's extensions, to the one place that writes it.
+pub(super) fn refuse(refusal: Refusal) -> Response {
+    let mut response = Response::default();
+    response.extensions_mut().insert(refusal);
+    response
+}
+
+pub(super) fn answer(result: Result<Response, Refusal>) -> Response {
+    result.unwrap_or_else(refuse)
+}
+
+pub(super) fn json(value: &impl Serialize) -> Response {
+    warp::reply::json(value).into_response()
+}
+
+pub(super) fn json_bytes(body: bytes::Bytes) -> Response {
+    let mut response = Response::new(body.into());
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
