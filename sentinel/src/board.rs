@@ -85,14 +85,19 @@ pub struct Board {
 }
 
 impl Board {
-    /// A board that shows `ring` and is not ready.
-    pub fn new(ring: Ring, status: Status, now: Instant) -> Self {
+    /// A board that shows no alerts and is not ready.
+    pub fn new(status: Status, now: Instant) -> Self {
         Self {
-            ring: Mutex::new(ring),
+            ring: Mutex::default(),
             status: Mutex::new(status),
             moved: Mutex::new(now),
             ready: AtomicBool::new(false),
         }
+    }
+
+    /// Shows the alerts of before.
+    pub fn warm(&self, ring: Ring) {
+        *self.ring.lock() = ring;
     }
 
     /// Shows an alert.

@@ -30,7 +30,7 @@ use crate::{
         load::{self, Loaded},
     },
     settings::Settings,
-    sink::alerts_log::AlertsLog,
+    sink::{alerts_log::AlertsLog, ring::Ring},
     tail::{From, Tail, identity::FileRecord},
     time::Timestamp,
     turn::{Input, Turn},
@@ -152,6 +152,10 @@ impl Daemon {
         for remark in &recovered.remarks {
             say(remark);
         }
+        // Only now does alerts.log hold every alert that was raised.
+        let ring = Ring::warmed(&settings.alerts)
+            .map_err(|error| Failure::at("read", &settings.alerts, &error))?;
+        board.warm(ring);
         let alerts_log = AlertsLog::open(&settings.alerts)
             .map_err(|error| Failure::at("append to", &settings.alerts, &error))?;
         let generation = recovered.generation + 1;

@@ -148,6 +148,31 @@ fn neither_does_it_while_others_rotate_the_logs_and_the_alerts() {
 }
 
 #[test]
+fn alerts_that_were_journalled_and_not_yet_appended_are_appended_and_shown() {
+    let load = Load::new(1);
+    let line = |n: u32| format!(r#"{{"event.action":"marked","n":{n}}}"#);
+    let mut sentinel = load.sandbox.start();
+    load.sandbox.log("a.log", &[line(1)]);
+    load.sandbox.expect_alerts(1);
+    sentinel.kill();
+    let path = load.sandbox.path("logs/alerts.log");
+    let whole = fs::read_to_string(&path).unwrap();
+    let state = load.sandbox.path("logs/.sentinel");
+    let kept =
+        ["snapshot", "journal"].map(|name| (state.join(name), fs::read(state.join(name)).unwrap()));
+    for left in [0, 1, whole.len() / 2, whole.len()] {
+        fs::File::options().write(true).open(&path).unwrap().set_len(left as u64).unwrap();
+        let mut sentinel = load.sandbox.start();
+        assert_eq!(fs::read_to_string(&path).unwrap(), whole, "{left} bytes had been written");
+        assert_eq!(load.sandbox.get("/v1/alerts")["alerts"][0]["seq"], 1);
+        sentinel.kill();
+        for (name, bytes) in &kept {
+            fs::write(name, bytes).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_rule_edited_while_down_leaves_the_others_as_they_were() {
     let mut load = Load::new(1);
     let line = |load: &mut Load| {

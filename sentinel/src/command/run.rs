@@ -18,7 +18,6 @@ use crate::{
     failure::Failure,
     rule::load::{self, Loaded},
     settings::Settings,
-    sink::ring::Ring,
     socket, watch,
 };
 
@@ -43,15 +42,9 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
         ))
     })?;
     let lock = daemon::lock(&settings)?;
-    let ring = Ring::warmed(&settings.alerts)
-        .map_err(|error| Failure::at("read", &settings.alerts, &error))?;
-    let status = Status {
-        version: env!("CARGO_PKG_VERSION"),
-        started_at: jiff_now(),
-        seq: ring.last_seq(),
-        ..Status::default()
-    };
-    let board = Arc::new(Board::new(ring, status, now()));
+    let status =
+        Status { version: env!("CARGO_PKG_VERSION"), started_at: jiff_now(), ..Status::default() };
+    let board = Arc::new(Board::new(status, now()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

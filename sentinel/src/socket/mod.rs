@@ -167,11 +167,11 @@ fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{board::Status, sink::ring::Ring};
+    use crate::board::Status;
 
     #[expect(clippy::disallowed_methods, reason = "a board must have moved lately")]
     fn board(ready: bool) -> Board {
-        let board = Board::new(Ring::default(), Status::default(), Instant::now());
+        let board = Board::new(Status::default(), Instant::now());
         if ready {
             board.set_ready();
         }
