@@ -119,11 +119,11 @@ impl Condition {
         passes
     }
 
-    /// Whether one text passes, for the prefilter: captures are of no interest.
-    pub(super) fn fits(&self, text: &str) -> bool {
-        match &self.wanted {
-            Wanted::Exists(exists) => *exists,
-            Wanted::Tests(tests) => self.passes(tests, text, &mut Vec::new()),
+    /// Whether one text passes, for the prefilter: captures are of no interest. None may be any.
+    pub(super) fn fits(&self, text: Option<&str>) -> bool {
+        match (&self.wanted, text) {
+            (Wanted::Tests(tests), Some(text)) => self.passes(tests, text, &mut Vec::new()),
+            _ => true,
         }
     }
 

@@ -13,7 +13,7 @@ const LITERALS_MAX: usize = 2_048;
 const ALTERNATIVES_MAX: usize = 256;
 
 /// Longer literals tell no more and cost memory.
-const LITERAL_BYTES_MAX: usize = 24;
+pub(super) const LITERAL_BYTES_MAX: usize = 24;
 
 /// Characters of a class that are tried one by one: white space and a few quotes.
 const CLASS_MAX: usize = 16;

@@ -402,6 +402,79 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_field_looked_at_serves_every_rule() {
+        let rule = |id, condition| format!("[[rule]]\nid = \"{id}\"\nmatch = {{ {condition} }}\n");
+        let text =
+            [rule(1, "a = 1"), rule(2, "b = 2"), rule(3, "a = { lt = 2 }"), rule(4, "b = 3")];
+        let set = set(&text.concat());
+        let mut hits = Vec::new();
+        set.scan(&set.view("any"), br#"{"a":1,"b":2}"#, &mut |index, _| hits.push(index));
+        assert_eq!(hits, [0, 1, 2]);
+    }
+
+    /// Which of the shipped rules a line is read for.
+    fn read_for(line: &str) -> Vec<String> {
+        let text = include_str!("../../../rules/default.toml");
+        let (set, _) = RuleSet::parse(&[("default.toml".into(), text.into())]);
+        let set = set.unwrap();
+        let view = set.view("any");
+        let candidates =
+            set.prefilter.candidates(&set.rules, &view.applying, view.format, line.as_bytes());
+        candidates.into_iter().map(|rule| set.rules[rule].id.clone()).collect()
+    }
+
+    #[test]
+    fn a_quiet_line_is_not_read() {
+        for agent in [
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+            "Mozilla/5.0 (Linux; Android 14; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5",
+            "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:127.0) Gecko/20100101 Firefox/127.0",
+            "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36 Edg/126.0.0.0",
+            "Mozilla/5.0 (Linux; U; Android 13; en-us; SM-S918B Build/TP1A) Mobile OPR/81.0",
+            "curl/8.9.1",
+        ] {
+            let record = shared::Record {
+                timestamp: "2026-01-20T10:05:00.120Z".into(),
+                level: "info".into(),
+                message: "request answered".into(),
+                dataset: "webapp.requests".into(),
+                action: "request".into(),
+                outcome: Some("success".into()),
+                sequence: 404,
+                duration: Some(404_500),
+                request_id: Some("404045008404504294295450b0a7f404".into()),
+                method: Some("GET".into()),
+                status_code: Some(200),
+                path: Some("/caf\u{e9}/items/404".into()),
+                query: Some("q=size%2040%2C5&page=2".into()),
+                client_ip: Some("192.0.2.1".into()),
+                user_agent: Some(agent.into()),
+                trace_id: Some("0af7651916cd43dd8448eb211c80319c".into()),
+                ..shared::Record::default()
+            };
+            let line = serde_json::to_string(&record).unwrap();
+            assert_eq!(read_for(&line), Vec::<String>::new(), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_access_log_is_read_for_its_status() {
+        let line = "192.0.2.1 - - [20/Jan/2026:10:05:00 +0000] \"GET /a?b=1%202 HTTP/1.1\" 200 5 \
+                    \"https://shop.example/\" \"Mozilla/5.0 (Linux; Android 14; K) Chrome/126.0\"";
+        let status = [
+            "rate-limit-storm",
+            "path-scan",
+            "login-failures",
+            "malformed-requests",
+            "slow-requests",
+            "server-error-burst",
+        ];
+        assert_eq!(read_for(line), status);
+    }
+
     /// Words that conditions look for and lines hold, so that they often meet.
     const WORDS: [&str; 5] = ["abk", "Kabb", "ab ka", "a+bka", "k%ab"];
 

@@ -5,7 +5,7 @@
 
 use std::{fmt, ops::Range};
 
-use aho_corasick::{AhoCorasick, BuildError};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 use regex::{Regex, RegexBuilder};
 use regex_syntax::{
     ast::{self, Ast},
@@ -110,7 +110,10 @@ impl Patterns {
                 called_by.push(index);
             }
         }
-        let literals = AhoCorasick::builder().ascii_case_insensitive(true).build(literals)?;
+        let literals = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind((patterns.len() > 1).then_some(AhoCorasickKind::DFA))
+            .build(literals)?;
         Ok(Self { patterns, literals, called_by })
     }
 

@@ -10,12 +10,12 @@
 //! `RegexSet` would seem made for this; with 200 patterns of a known tool it was 38 times slower
 //! than trying each.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use memchr::{memchr, memmem::Finder};
+use memchr::{memchr, memmem::Finder, memrchr};
 
-use super::{condition::Condition, folds_to_itself, url};
+use super::{condition::Condition, folds_to_itself, literal::LITERAL_BYTES_MAX, url};
 use crate::{
     decode::{self, Format},
     rule::Rule,
@@ -32,14 +32,16 @@ pub(crate) struct Prefilter {
     needed_by: Vec<Vec<usize>>,
     /// By rule.
     gates: Vec<Gate>,
+    /// Names of fields, in quotes.
+    names: Vec<Finder<'static>>,
 }
 
 /// What must be seen before a rule is a candidate.
 #[derive(Debug)]
 struct Gate {
     literals: Literal,
-    /// By plain condition, in JSON: its field's name in quotes, with a value that fits.
-    fields: Vec<(usize, Finder<'static>)>,
+    /// By plain condition, in JSON: the name of its field must stand there with a value that fits.
+    fields: Vec<(usize, usize)>,
 }
 
 /// Where one of a rule's literals must stand.
@@ -71,8 +73,9 @@ impl Prefilter {
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut needed_by: Vec<Vec<usize>> = Vec::new();
         let mut gates = Vec::with_capacity(rules.len());
+        let mut names = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
-            let (gate, literals) = Gate::of(&rule.matches);
+            let (gate, literals) = Gate::of(&rule.matches, &mut names);
             for literal in literals {
                 let place = *places.entry(literal).or_insert(needed_by.len());
                 match needed_by.get_mut(place) {
@@ -90,7 +93,9 @@ impl Prefilter {
             .match_kind(MatchKind::Standard)
             .kind((bytes <= DFA_BYTES_MAX).then_some(AhoCorasickKind::DFA))
             .build(patterns.iter().map(|(literal, _)| literal))?;
-        Ok(Self { literals, needed_by, gates })
+        let names = names.iter().map(|name| format!("\"{name}\""));
+        let names = names.map(|name| Finder::new(name.as_bytes()).into_owned()).collect();
+        Ok(Self { literals, needed_by, gates, names })
     }
 
     pub(super) fn applying(&self, rules: &[Rule], source: &str) -> Applying {
@@ -109,7 +114,7 @@ impl Prefilter {
 
     /// Whether a rule with these conditions can be left out on most lines.
     pub(crate) fn gates(conditions: &[Condition]) -> bool {
-        let (gate, _) = Gate::of(conditions);
+        let (gate, _) = Gate::of(conditions, &mut Vec::new());
         gate.literals != Literal::None || !gate.fields.is_empty()
     }
 
@@ -126,24 +131,35 @@ impl Prefilter {
         }
         let mut candidates = applying.ungated.clone();
         self.find(line, applying, &mut candidates);
-        if !applying.url.is_empty() && memchr(b'%', line).is_some() {
+        if !applying.url.is_empty() {
             self.find_decoded(line, applying, &mut candidates);
         }
         if candidates.is_empty() {
             return candidates;
         }
-        if is_flat_json(format, line) {
-            candidates.retain(|rule| {
-                let gated = self.gates.get(*rule).zip(rules.get(*rule));
-                gated.is_none_or(|(gate, rule)| gate.may_hold(&rule.matches, line))
-            });
-        }
         candidates.sort_unstable();
         candidates.dedup();
+        if is_flat_json(format, line) {
+            let mut members = Members::new(line, self.names.len());
+            candidates.retain(|rule| {
+                let Some((gate, rule)) = self.gates.get(*rule).zip(rules.get(*rule)) else {
+                    return true;
+                };
+                gate.fields.iter().all(|(condition, name)| {
+                    let looked = rule.matches.get(*condition).zip(self.names.get(*name));
+                    looked.is_none_or(|(condition, finder)| {
+                        members.of(*name, finder).any(|value| condition.fits(value))
+                    })
+                })
+            });
+        }
         candidates
     }
 
     fn find(&self, line: &[u8], applying: &Applying, candidates: &mut Vec<usize>) {
+        if self.needed_by.is_empty() {
+            return;
+        }
         for found in self.literals.find_overlapping_iter(line) {
             let rules = self.needed_by.get(found.pattern().as_usize());
             let applies = |rule: &usize| applying.is.get(*rule) == Some(&true);
@@ -152,9 +168,13 @@ impl Prefilter {
     }
 
     /// The decoded line holds the decoded field: no field begins or ends inside of `%HH`, as none
-    /// stands next to a hexadecimal digit that is not its own.
+    /// stands next to a hexadecimal digit that is not its own. What decoding does not touch was
+    /// searched before, so only the neighbourhood of what it does is decoded.
     fn find_decoded(&self, line: &[u8], applying: &Applying, candidates: &mut Vec<usize>) {
-        for decoded in url::variants(String::from_utf8_lossy(line)).iter().skip(1) {
+        let (Some(first), Some(last)) = (memchr(b'%', line), memrchr(b'%', line)) else { return };
+        let end = line.len().min(last + 3 + LITERAL_BYTES_MAX);
+        let touched = line.get(first.saturating_sub(LITERAL_BYTES_MAX)..end).unwrap_or(line);
+        for decoded in url::variants(String::from_utf8_lossy(touched)).iter().skip(1) {
             if !folds_to_itself(decoded.as_bytes()) {
                 candidates.extend_from_slice(&applying.url);
                 return;
@@ -173,15 +193,19 @@ impl Applying {
 }
 
 impl Gate {
-    fn of(conditions: &[Condition]) -> (Self, Vec<String>) {
+    fn of(conditions: &[Condition], names: &mut Vec<String>) -> (Self, Vec<String>) {
         let literals = conditions
             .iter()
             .filter_map(|condition| Some((condition.literals()?, condition.url)))
             .reduce(|best, other| if other.0.rank() > best.0.rank() { other } else { best });
         let plain = conditions.iter().enumerate().filter(|(_, condition)| condition.is_plain());
         let fields = plain.map(|(index, condition)| {
-            let name = format!("\"{}\"", condition.name);
-            (index, Finder::new(name.as_bytes()).into_owned())
+            let known = names.iter().position(|name| *name == condition.name);
+            let place = known.unwrap_or_else(|| {
+                names.push(condition.name.clone());
+                names.len() - 1
+            });
+            (index, place)
         });
         let fields = fields.collect();
         match literals {
@@ -189,13 +213,6 @@ impl Gate {
             Some((literals, false)) => (Self { literals: Literal::Written, fields }, literals.0),
             None => (Self { literals: Literal::None, fields }, Vec::new()),
         }
-    }
-
-    /// Whether every plain condition may hold in a flat JSON line.
-    fn may_hold(&self, conditions: &[Condition], line: &[u8]) -> bool {
-        self.fields.iter().all(|(index, name)| {
-            conditions.get(*index).is_none_or(|condition| may_hold(condition, name, line))
-        })
     }
 }
 
@@ -205,19 +222,44 @@ fn is_flat_json(format: Format, line: &[u8]) -> bool {
     json && memchr::memchr_iter(b'{', line).nth(1).is_none()
 }
 
-/// Whether some value of a field in a flat JSON line fits; without escapes, `"name"` is a string
-/// of its own wherever it stands, and before a colon a key.
-fn may_hold(condition: &Condition, name: &Finder<'_>, line: &[u8]) -> bool {
-    name.find_iter(line).any(|at| {
-        let after = line.get(at + name.needle().len()..).unwrap_or_default();
-        let Some(value) = after.trim_ascii_start().strip_prefix(b":") else { return false };
-        let value = value.trim_ascii_start();
-        let (value, ends): (_, &[u8]) = match value.split_first() {
-            Some((b'[', _)) => return true,
-            Some((b'"', text)) => (text, b"\""),
-            _ => (value, b",}] \t\r\n"),
-        };
-        let end = value.iter().position(|byte| ends.contains(byte)).unwrap_or(value.len());
-        condition.fits(&String::from_utf8_lossy(value.get(..end).unwrap_or_default()))
-    })
+/// The members of a flat JSON line that were asked for.
+///
+/// Without escapes, `"name"` is a string of its own wherever it stands, and before a colon a key.
+struct Members<'l> {
+    line: &'l [u8],
+    /// By name: whether it was looked for.
+    looked: Vec<bool>,
+    /// (name, value): none for a list.
+    found: Vec<(usize, Option<Cow<'l, str>>)>,
+}
+
+impl<'l> Members<'l> {
+    fn new(line: &'l [u8], names: usize) -> Self {
+        Self { line, looked: vec![false; names], found: Vec::new() }
+    }
+
+    /// The values of a name; none for one that may be anything.
+    fn of(&mut self, name: usize, finder: &Finder<'_>) -> impl Iterator<Item = Option<&str>> {
+        if let Some(looked @ false) = self.looked.get_mut(name) {
+            *looked = true;
+            let line = self.line;
+            let ends = finder.find_iter(line).map(|at| at + finder.needle().len());
+            let values = ends.filter_map(|end| value(line.get(end..)?));
+            self.found.extend(values.map(|value| (name, value)));
+        }
+        let found = self.found.iter().filter(move |(found, _)| *found == name);
+        found.map(|(_, value)| value.as_deref())
+    }
+}
+
+/// What stands after a key, where a colon says that it is one; a list may hold anything.
+fn value(after: &[u8]) -> Option<Option<Cow<'_, str>>> {
+    let value = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    let (value, ends): (_, &[u8]) = match value.split_first() {
+        Some((b'[', _)) => return Some(None),
+        Some((b'"', text)) => (text, b"\""),
+        _ => (value, b",}] \t\r\n"),
+    };
+    let end = value.iter().position(|byte| ends.contains(byte)).unwrap_or(value.len());
+    Some(Some(String::from_utf8_lossy(value.get(..end)?)))
 }
