@@ -82,7 +82,7 @@ pub async fn accept(
         } else {
             app.settings.connections_per_client_max
         };
-        let network = client::network(peer, app.settings.rate.ipv6_prefix);
+        let network = client::network(peer, app.settings.guards.rate.ipv6_prefix);
         let seat = Clients::enter(&clients, network, max);
         let (Ok(place), Some(seat)) = (Arc::clone(&room).try_acquire_owned(), seat) else {
             Counters::add(&app.counters.connections_shed);

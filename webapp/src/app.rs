@@ -72,7 +72,7 @@ impl App {
     /// Ready to serve.
     pub fn new(settings: Settings, logs: Logs, now: Instant) -> Self {
         Self {
-            limiter: Limiter::new(settings.rate.clone(), now),
+            limiter: Limiter::new(settings.guards.rate.clone(), now),
             upstream: Upstream::new(settings.sentinel_socket.clone()),
             logs,
             counters: Counters::default(),

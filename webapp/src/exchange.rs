@@ -90,7 +90,9 @@ async fn decide(
     let own = own_origin(app, head, client, authority);
     let class = classify(&head.method, head.uri.path(), &head.headers, &ENDPOINTS);
     let asked = guard::Request { head, class: &class, client, own: own.as_ref() };
-    let permit = match guard::admit(app, &asked, body, findings, now).await? {
+    let permit = match guard::admit(&app.limiter, &app.settings.guards, &asked, body, findings, now)
+        .await?
+    {
         Admitted::Preflight => return Ok(no_content(None)),
         Admitted::Request(permit) => permit,
     };

@@ -43,7 +43,7 @@ fn healthcheck(written: &Written) -> ExitCode {
 }
 
 fn serve(written: &Written) -> ExitCode {
-    let parsed = Settings::parse(written)
+    let parsed = Settings::parse(written, &routes::ENDPOINTS)
         .and_then(|settings| limits::raise(&settings).map(|()| settings).map_err(|f| vec![f]));
     let settings = match parsed {
         Ok(settings) => settings,

@@ -47,7 +47,7 @@ pub async fn run(
     let extra = [
         ("server.address", Extra::Text(address.ip().to_string())),
         ("server.port", Extra::Count(u64::from(address.port()))),
-        ("rate_limit.clients_max", Extra::Count(settings.rate.clients_max())),
+        ("rate_limit.clients_max", Extra::Count(settings.guards.rate.clients_max())),
     ];
     let started =
         Event { message: "started", action: action::STARTUP, extra: &extra, ..Event::default() };

@@ -3,24 +3,16 @@
 mod fault;
 mod read;
 mod guards;
+mod csrf;
 mod value;
 mod written;
 
 pub use fault::Fault;
 pub use written::{Command, Written};
 
-use std::{
-    collections::HashSet,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use crate::{
-    client::Proxies,
-    guard::{cors, csrf, query, rate},
-    origin::Origin,
-};
+use crate::{client::Proxies, guard, origin::Origin};
 
 /// Fewer clients than this in the limiter's memory deserve a word.
 const CLIENTS_FEW: u64 = 1_000;
@@ -46,53 +38,23 @@ pub struct Settings {
     pub proxies: Proxies,
     /// `PUBLIC_ORIGIN`: what browsers call this server.
     pub public_origin: Option<Origin>,
-    /// The rate limiter's.
-    pub rate: rate::Policy,
-    /// `RATE_LIMIT_EXEMPT`: paths of routes that the limiter leaves alone.
-    pub rate_exempt: HashSet<&'static str>,
-    /// The CORS guard's.
-    pub cors: cors::Policy,
-    /// The CSRF guard's.
-    pub csrf: csrf::Policy,
-    /// The query guard's.
-    pub query: query::Limits,
-    /// `MAX_CONTENT_LENGTH_BYTES`: largest body, itself allowed.
-    pub body_bytes_max: u64,
+    /// What the guards hold requests against.
+    pub guards: guard::Policies,
     /// `MAX_CONNECTIONS`, open at one time.
     pub connections_max: usize,
     /// `MAX_CONNECTIONS_PER_CLIENT`, open at one time; a trusted proxy has no such limit.
     pub connections_per_client_max: usize,
     /// `HEAD_TIMEOUT_SECONDS`: for a head to arrive, and for an idle connection.
     pub head_timeout: Duration,
-    /// `BODY_TIMEOUT_SECONDS`: for a body to arrive.
-    pub body_timeout: Duration,
     /// `HANDLER_TIMEOUT_SECONDS`: for a handler to answer.
     pub handler_timeout: Duration,
 }
 
-impl Written {
-    /// Where the server is, for a command that only asks it.
-    ///
-    /// # Errors
-    /// `HOST` or `PORT` cannot be used.
-    pub fn address(&self) -> Result<SocketAddr, Fault> {
-        read::address(self)
-    }
-}
-
 impl Settings {
-    /// Reads what was written, and the files it names.
-    ///
-    /// # Errors
-    /// Every fault, in the order of `--help`.
-    pub fn parse(written: &Written) -> Result<Self, Vec<Fault>> {
-        read::settings(written)
-    }
-
     /// What an operator should know before strangers do.
     pub fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
-        if self.csrf.keys.is_ephemeral() {
+        if self.guards.csrf.keys.is_ephemeral() {
             warnings.push(
                 "CSRF_SECRET_FILE is not set: the key is random, so tokens die with this process \
                  and other replicas refuse them",
@@ -104,16 +66,16 @@ impl Settings {
                  restrict it in the proxy",
             );
         }
-        if self.rate.clients_max() < CLIENTS_FEW {
+        if self.guards.rate.clients_max() < CLIENTS_FEW {
             warnings.push(
                 "RATE_LIMIT_MEMORY_BYTES holds few clients with RATE_LIMIT_REQUESTS as it is: a \
                  crowd makes the limiter forget some",
             );
         }
-        if self.cors.is_open_to_all() {
+        if self.guards.cors.is_open_to_all() {
             warnings.push("ALLOWED_CORS_ORIGINS is *: every web page may read the answers");
         }
-        if self.public_origin.as_ref().is_some_and(Origin::is_secure) && !self.csrf.secure {
+        if self.public_origin.as_ref().is_some_and(Origin::is_secure) && !self.guards.csrf.secure {
             warnings.push(
                 "PUBLIC_ORIGIN is https but CSRF_COOKIE_SECURE is off: the cookie also travels over http",
             );

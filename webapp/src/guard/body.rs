@@ -19,6 +19,15 @@ const DRAIN_BYTES_MAX: u64 = 4 << 20;
 /// Longest time that is spent on a body nobody wants.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How much a body may hold, and how long it may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of the largest body, itself allowed.
+    pub bytes_max: u64,
+    /// For the whole body to arrive.
+    pub time_max: Duration,
+}
+
 /// Why a body stops its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
@@ -39,11 +48,10 @@ pub enum Stopped {
 pub async fn read(
     headers: &HeaderMap,
     body: &mut Incoming,
-    bytes_max: u64,
-    time_max: Duration,
+    limits: &Limits,
     arrived: &mut u64,
 ) -> Result<(), Stopped> {
-    if declared(headers).is_some_and(|bytes| bytes > bytes_max) {
+    if declared(headers).is_some_and(|bytes| bytes > limits.bytes_max) {
         // Not polled, so a client that waits for `100 Continue` never sends it.
         return Err(Stopped::TooLarge);
     }
@@ -54,13 +62,13 @@ pub async fn read(
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| stopped(&error))?;
             *arrived += frame.data_ref().map_or(0, |data| data.len() as u64);
-            if *arrived > bytes_max {
+            if *arrived > limits.bytes_max {
                 return Err(Stopped::TooLarge);
             }
         }
         Ok(())
     };
-    timeout(time_max, count).await.unwrap_or(Err(Stopped::Late))
+    timeout(limits.time_max, count).await.unwrap_or(Err(Stopped::Late))
 }
 
 /// `Content-Length`, which hyper has checked.

@@ -8,12 +8,11 @@ pub mod csrf;
 pub mod query;
 pub mod body;
 
-use std::time::Instant;
+use std::{collections::HashSet, time::Instant};
 
 use hyper::{body::Incoming, http::request::Parts};
 
 use crate::{
-    app::App,
     classify::{Class, Target},
     client::Client,
     origin::Origin,
@@ -21,7 +20,24 @@ use crate::{
 };
 use cors::Cors;
 pub use findings::Findings;
-use rate::Verdict;
+use rate::{Limiter, Verdict};
+
+/// What the guards hold a request against, in their order.
+#[derive(Debug)]
+pub struct Policies {
+    /// The rate limiter's.
+    pub rate: rate::Policy,
+    /// Paths of routes that the rate limiter leaves alone.
+    pub rate_exempt: HashSet<&'static str>,
+    /// The CORS guard's.
+    pub cors: cors::Policy,
+    /// The CSRF guard's.
+    pub csrf: csrf::Policy,
+    /// The query guard's.
+    pub query: query::Limits,
+    /// The body guard's.
+    pub body: body::Limits,
+}
 
 /// Proof that every guard let a request pass. No handler can be called without one, and only
 /// [`admit`] makes them.
@@ -55,22 +71,22 @@ pub struct Request<'a> {
 /// # Errors
 /// The first guard's refusal.
 pub async fn admit(
-    app: &App,
+    limiter: &Limiter,
+    policies: &Policies,
     request: &Request<'_>,
     body: &mut Incoming,
     findings: &mut Findings,
     now: Instant,
 ) -> Result<Admitted, Refusal> {
-    let settings = &app.settings;
     let &Request { head, class, client, own } = request;
     findings.is_preflight = class.is_preflight;
 
     // First, so that garbage is charged too.
     let exempt = class.target == Target::Handler
-        && class.endpoint.is_some_and(|e| settings.rate_exempt.contains(e.path));
+        && class.endpoint.is_some_and(|e| policies.rate_exempt.contains(e.path));
     if !exempt {
         let kind = if class.is_preflight { rate::Kind::Preflight } else { rate::Kind::Request };
-        let verdict = app.limiter.take(client.address(), kind, now);
+        let verdict = limiter.take(client.address(), kind, now);
         findings.rate = Some(verdict);
         match verdict {
             Verdict::Passed { .. } => {}
@@ -83,7 +99,7 @@ pub async fn admit(
         }
     }
 
-    findings.cors = settings.cors.cors(&head.headers, own);
+    findings.cors = policies.cors.cors(&head.headers, own);
     if class.is_preflight {
         cors::request_headers(&head.headers)
             .map_err(|reason| Refusal::new(Kind::BadRequest, reason))?;
@@ -98,32 +114,28 @@ pub async fn admit(
         if findings.cors == Cors::Foreign {
             return Err(Refusal::new(Kind::OriginRejected, "origin is not allowed"));
         }
-        settings
+        policies
             .csrf
             .check(&head.headers, &findings.cors, own)
             .map_err(|reason| Refusal::new(Kind::CsrfRejected, reason))?;
     }
 
     if let Some(raw) = head.uri.query() {
-        query::check(raw, &settings.query).map_err(|rejected| {
+        query::check(raw, &policies.query).map_err(|rejected| {
             Refusal::new(Kind::QueryRejected { parameter: rejected.parameter }, rejected.reason)
         })?;
     }
 
-    body::read(
-        &head.headers,
-        body,
-        settings.body_bytes_max,
-        settings.body_timeout,
-        &mut findings.body_bytes,
-    )
-    .await
-    .map_err(|stopped| match stopped {
-        body::Stopped::TooLarge => Refusal::new(Kind::BodyTooLarge, "body is over the limit"),
-        body::Stopped::Late => Refusal::new(Kind::BodyTimeout, "body did not arrive in time"),
-        body::Stopped::BadFraming => Refusal::new(Kind::BadRequest, "body is not framed as HTTP"),
-        body::Stopped::Aborted => Refusal::new(Kind::Aborted, "client left during its body"),
-    })?;
+    body::read(&head.headers, body, &policies.body, &mut findings.body_bytes).await.map_err(
+        |stopped| match stopped {
+            body::Stopped::TooLarge => Refusal::new(Kind::BodyTooLarge, "body is over the limit"),
+            body::Stopped::Late => Refusal::new(Kind::BodyTimeout, "body did not arrive in time"),
+            body::Stopped::BadFraming => {
+                Refusal::new(Kind::BadRequest, "body is not framed as HTTP")
+            }
+            body::Stopped::Aborted => Refusal::new(Kind::Aborted, "client left during its body"),
+        },
+    )?;
 
     findings.body_read = true;
 

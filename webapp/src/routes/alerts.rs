@@ -41,7 +41,7 @@ async fn alerts(app: &App, headers: &HeaderMap, raw: &str) -> Result<Response, R
     {
         return Err(Refusal::new(Kind::Unauthorized, "no bearer token, or another one"));
     }
-    let query = query::check(raw, &app.settings.query)
+    let query = query::check(raw, &app.settings.guards.query)
         .map_err(|rejected| (rejected.reason, rejected.parameter))
         .and_then(|query| passed_on(&query.params))
         .map_err(|(reason, parameter)| Refusal::new(Kind::QueryRejected { parameter }, reason))?;

@@ -22,7 +22,7 @@ pub(super) fn route(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let app = Arc::clone(app);
     permitted(&ENDPOINT)
         .map(move |asked: Asked| {
-            let csrf = &app.settings.csrf;
+            let csrf = &app.settings.guards.csrf;
             let token = csrf.token(asked.headers());
             let mut response = json(&Token { csrf_token: &token });
             let headers = response.headers_mut();

@@ -3,19 +3,54 @@
 use std::collections::HashSet;
 
 use super::{
-    Written,
+    csrf::csrf_policy,
     fault::Faults,
-    value::{file, list, number, origin, quoted, seconds, switch, text},
+    value::{list, number, origin, quoted, seconds, switch, text},
+    written::Written,
 };
 use crate::{
-    guard::{cors, csrf, rate},
-    routes,
+    classify::Endpoint,
+    guard::{Policies, body, cors, query, rate},
 };
 
-/// Smallest signing key, in bytes.
-const KEY_BYTES_MIN: usize = 32;
+/// The route without a rate limit unless told otherwise: who asks it, asks often.
+const EXEMPT: &str = "/health";
 
-pub(super) fn rate_policy(f: &mut Faults, w: &Written) -> rate::Policy {
+pub(super) fn policies(f: &mut Faults, w: &Written, endpoints: &[&'static Endpoint]) -> Policies {
+    Policies {
+        rate: rate_policy(f, w),
+        rate_exempt: exempt(f, &w.rate_limit_exempt, endpoints),
+        cors: cors_policy(f, w),
+        csrf: csrf_policy(f, w),
+        query: query::Limits {
+            params_max: number(f, "MAX_QUERY_PARAMS", &w.max_query_params, 20, 0, 1_000),
+            key_chars_max: number(f, "MAX_QUERY_KEY_LENGTH", &w.max_query_key_length, 64, 1, 1_024),
+            value_chars_max: number(
+                f,
+                "MAX_QUERY_VALUE_LENGTH",
+                &w.max_query_value_length,
+                512,
+                0,
+                16_384,
+            ),
+            // The record holds the whole query and must stay within its 40 KiB.
+            bytes_max: number(f, "QUERY_BYTES_MAX", &w.query_bytes_max, 16_384, 0, 16_384),
+        },
+        body: body::Limits {
+            bytes_max: number(
+                f,
+                "MAX_CONTENT_LENGTH_BYTES",
+                &w.max_content_length_bytes,
+                1 << 20,
+                0,
+                1 << 30,
+            ),
+            time_max: seconds(f, "BODY_TIMEOUT_SECONDS", &w.body_timeout_seconds, 10, 3_600),
+        },
+    }
+}
+
+fn rate_policy(f: &mut Faults, w: &Written) -> rate::Policy {
     let policy = rate::Policy {
         requests: number(f, "RATE_LIMIT_REQUESTS", &w.rate_limit_requests, 30, 1, 100_000),
         window: seconds(f, "RATE_LIMIT_WINDOW_SECONDS", &w.rate_limit_window_seconds, 60, 86_400),
@@ -69,32 +104,34 @@ pub(super) fn rate_policy(f: &mut Faults, w: &Written) -> rate::Policy {
     policy
 }
 
-pub(super) fn exempt(faults: &mut Faults, written: &Option<String>) -> HashSet<&'static str> {
+fn exempt(
+    faults: &mut Faults,
+    written: &Option<String>,
+    endpoints: &[&'static Endpoint],
+) -> HashSet<&'static str> {
+    let known = || endpoints.iter().map(|endpoint| endpoint.path);
     match text(written) {
-        None => return HashSet::from([routes::health::ENDPOINT.path]),
+        None => return known().filter(|path| *path == EXEMPT).collect(),
         Some("none") => return HashSet::new(),
         Some(_) => {}
     }
     let mut exempt = HashSet::new();
     for entry in list(written) {
-        match routes::ENDPOINTS.iter().find(|endpoint| endpoint.path == entry) {
-            Some(endpoint) => {
-                exempt.insert(endpoint.path);
+        match known().find(|path| *path == entry) {
+            Some(path) => {
+                exempt.insert(path);
             }
-            None => {
-                let known: Vec<_> = routes::ENDPOINTS.iter().map(|e| e.path).collect();
-                faults.add(
-                    "RATE_LIMIT_EXEMPT",
-                    format!("{} is not a route", quoted(entry)),
-                    format!("write \"none\" or a list of {}", known.join(", ")),
-                );
-            }
+            None => faults.add(
+                "RATE_LIMIT_EXEMPT",
+                format!("{} is not a route", quoted(entry)),
+                format!("write \"none\" or a list of {}", known().collect::<Vec<_>>().join(", ")),
+            ),
         }
     }
     exempt
 }
 
-pub(super) fn cors_policy(faults: &mut Faults, w: &Written) -> cors::Policy {
+fn cors_policy(faults: &mut Faults, w: &Written) -> cors::Policy {
     let credentials = switch(faults, "CORS_ALLOW_CREDENTIALS", &w.cors_allow_credentials);
     let entries: Vec<&str> = list(&w.allowed_cors_origins).collect();
     if entries.contains(&"*") {
@@ -119,90 +156,4 @@ pub(super) fn cors_policy(faults: &mut Faults, w: &Written) -> cors::Policy {
         .filter_map(|entry| origin(faults, "ALLOWED_CORS_ORIGINS", entry))
         .collect();
     cors::Policy::listed(origins, credentials)
-}
-
-pub(super) fn csrf_policy(f: &mut Faults, w: &Written) -> csrf::Policy {
-    let secure = switch(f, "CSRF_COOKIE_SECURE", &w.csrf_cookie_secure);
-    let cookie = cookie_name(f, "CSRF_COOKIE_NAME", &w.csrf_cookie_name, "csrf_token");
-    if !secure && (cookie.starts_with("__Host-") || cookie.starts_with("__Secure-")) {
-        f.add(
-            "CSRF_COOKIE_NAME",
-            format!("browsers drop {} without Secure", quoted(&cookie)),
-            "set CSRF_COOKIE_SECURE=1, or choose a name without the prefix",
-        );
-    }
-    let same_site = match text(&w.csrf_cookie_samesite).map(str::to_ascii_lowercase).as_deref() {
-        None | Some("lax") => csrf::SameSite::Lax,
-        Some("strict") => csrf::SameSite::Strict,
-        Some("none") => csrf::SameSite::None,
-        Some(other) => {
-            f.add(
-                "CSRF_COOKIE_SAMESITE",
-                format!("{} is not known", quoted(other)),
-                "write lax, strict or none",
-            );
-            csrf::SameSite::Lax
-        }
-    };
-    if same_site == csrf::SameSite::None && !secure {
-        f.add(
-            "CSRF_COOKIE_SAMESITE",
-            "browsers drop \"none\" without Secure",
-            "set CSRF_COOKIE_SECURE=1, or write lax or strict",
-        );
-    }
-    let session_cookie = cookie_name(f, "SESSION_COOKIE_NAME", &w.session_cookie_name, "session");
-    if session_cookie == cookie {
-        f.add(
-            "SESSION_COOKIE_NAME",
-            format!("{} is CSRF_COOKIE_NAME too", quoted(&cookie)),
-            "give each of the two cookies a name of its own",
-        );
-    }
-    let keys = csrf_keys(f, &w.csrf_secret_file);
-    csrf::Policy { keys, cookie, session_cookie, secure, same_site }
-}
-
-fn csrf_keys(faults: &mut Faults, written: &Option<String>) -> csrf::KeyRing {
-    let Some(path) = text(written) else { return csrf::KeyRing::random() };
-    let Some(content) = file(faults, "CSRF_SECRET_FILE", path) else {
-        return csrf::KeyRing::random();
-    };
-    let keys: Vec<&str> = content.lines().map(str::trim).filter(|key| !key.is_empty()).collect();
-    let short = keys.iter().filter(|key| key.len() < KEY_BYTES_MIN).count();
-    if keys.is_empty() || short > 0 || keys.len() > csrf::KEYS_MAX {
-        faults.add(
-            "CSRF_SECRET_FILE",
-            format!(
-                "{} holds {} keys, {short} of them under {KEY_BYTES_MIN} bytes",
-                quoted(path),
-                keys.len()
-            ),
-            format!(
-                "write 1 to {} keys, one a line, the current first: openssl rand -hex 32 > FILE",
-                csrf::KEYS_MAX
-            ),
-        );
-        return csrf::KeyRing::random();
-    }
-    csrf::KeyRing::new(keys.iter().map(|key| key.as_bytes()))
-}
-
-fn cookie_name(
-    faults: &mut Faults,
-    variable: &'static str,
-    written: &Option<String>,
-    default: &str,
-) -> String {
-    let name = text(written).unwrap_or(default);
-    let fits = name.len() <= 64
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-    if !fits {
-        faults.add(
-            variable,
-            format!("{} is not a cookie's name", quoted(name)),
-            "write up to 64 of A-Z a-z 0-9 _ - .",
-        );
-    }
-    name.to_owned()
 }

@@ -8,99 +8,85 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    Fault, Settings, Written,
-    fault::Faults,
-    guards::{cors_policy, csrf_policy, exempt, rate_policy},
+    Settings,
+    fault::{Fault, Faults},
+    guards::policies,
     value::{file, list, number, origin, quoted, seconds, text},
+    written::Written,
 };
-use crate::{client::Proxies, guard::query, origin::Origin};
+use crate::{classify::Endpoint, client::Proxies, origin::Origin};
 
 /// Smallest bearer token, in characters.
 const TOKEN_CHARS_MIN: usize = 16;
 
-pub(super) fn settings(written: &Written) -> Result<Settings, Vec<Fault>> {
-    let mut faults = Faults::default();
-    let f = &mut faults;
-    let w = written;
+impl Settings {
+    /// Reads what was written, and the files it names; `endpoints` are what there is to exempt.
+    ///
+    /// # Errors
+    /// Every fault, in the order of `--help`.
+    pub fn parse(written: &Written, endpoints: &[&'static Endpoint]) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::default();
+        let f = &mut faults;
+        let w = written;
 
-    let log_dir = PathBuf::from(text(&w.log_dir).unwrap_or("logs"));
-    let proxies = Proxies {
-        trusted: networks(f, &w.trusted_proxies),
-        header: header_name(f, "CLIENT_IP_HEADER", &w.client_ip_header, "x-forwarded-for"),
-    };
-    // Behind a proxy this is also how long the proxy may keep an idle connection of its pool.
-    let head_seconds = if proxies.trusted.is_empty() { 10 } else { 30 };
+        let log_dir = PathBuf::from(text(&w.log_dir).unwrap_or("logs"));
+        let proxies = Proxies {
+            trusted: networks(f, &w.trusted_proxies),
+            header: header_name(f, "CLIENT_IP_HEADER", &w.client_ip_header, "x-forwarded-for"),
+        };
+        // Behind a proxy this is also how long the proxy may keep an idle connection of its pool.
+        let head_seconds = if proxies.trusted.is_empty() { 10 } else { 30 };
 
-    let settings = Settings {
-        host: host(f, &w.host),
-        port: number(f, "PORT", &w.port, 5_000, 0, 65_535),
-        log_bytes_max: number(f, "LOG_MAX_BYTES", &w.log_max_bytes, 64 << 20, 65_536, 1 << 40),
-        instance: instance(f, &w.service_instance),
-        sentinel_socket: socket(f, &w.sentinel_socket, &log_dir),
-        alerts_token: alerts_token(f, &w.alerts_token_file),
-        proxies,
-        public_origin: public_origin(f, &w.public_origin),
-        rate: rate_policy(f, w),
-        rate_exempt: exempt(f, &w.rate_limit_exempt),
-        cors: cors_policy(f, w),
-        csrf: csrf_policy(f, w),
-        query: query::Limits {
-            params_max: number(f, "MAX_QUERY_PARAMS", &w.max_query_params, 20, 0, 1_000),
-            key_chars_max: number(f, "MAX_QUERY_KEY_LENGTH", &w.max_query_key_length, 64, 1, 1_024),
-            value_chars_max: number(
+        let settings = Self {
+            host: host(f, &w.host),
+            port: number(f, "PORT", &w.port, 5_000, 0, 65_535),
+            log_bytes_max: number(f, "LOG_MAX_BYTES", &w.log_max_bytes, 64 << 20, 65_536, 1 << 40),
+            instance: instance(f, &w.service_instance),
+            sentinel_socket: socket(f, &w.sentinel_socket, &log_dir),
+            alerts_token: alerts_token(f, &w.alerts_token_file),
+            proxies,
+            public_origin: public_origin(f, &w.public_origin),
+            guards: policies(f, w, endpoints),
+            connections_max: number(f, "MAX_CONNECTIONS", &w.max_connections, 4_096, 1, 1_000_000),
+            connections_per_client_max: number(
                 f,
-                "MAX_QUERY_VALUE_LENGTH",
-                &w.max_query_value_length,
-                512,
-                0,
-                16_384,
+                "MAX_CONNECTIONS_PER_CLIENT",
+                &w.max_connections_per_client,
+                64,
+                1,
+                1_000_000,
             ),
-            // The record holds the whole query and must stay within its 40 KiB.
-            bytes_max: number(f, "QUERY_BYTES_MAX", &w.query_bytes_max, 16_384, 0, 16_384),
-        },
-        body_bytes_max: number(
-            f,
-            "MAX_CONTENT_LENGTH_BYTES",
-            &w.max_content_length_bytes,
-            1 << 20,
-            0,
-            1 << 30,
-        ),
-        connections_max: number(f, "MAX_CONNECTIONS", &w.max_connections, 4_096, 1, 1_000_000),
-        connections_per_client_max: number(
-            f,
-            "MAX_CONNECTIONS_PER_CLIENT",
-            &w.max_connections_per_client,
-            64,
-            1,
-            1_000_000,
-        ),
-        head_timeout: seconds(
-            f,
-            "HEAD_TIMEOUT_SECONDS",
-            &w.head_timeout_seconds,
-            head_seconds,
-            300,
-        ),
-        body_timeout: seconds(f, "BODY_TIMEOUT_SECONDS", &w.body_timeout_seconds, 10, 3_600),
-        handler_timeout: seconds(
-            f,
-            "HANDLER_TIMEOUT_SECONDS",
-            &w.handler_timeout_seconds,
-            10,
-            3_600,
-        ),
-        log_dir,
-    };
-    if faults.0.is_empty() { Ok(settings) } else { Err(faults.0) }
+            head_timeout: seconds(
+                f,
+                "HEAD_TIMEOUT_SECONDS",
+                &w.head_timeout_seconds,
+                head_seconds,
+                300,
+            ),
+            handler_timeout: seconds(
+                f,
+                "HANDLER_TIMEOUT_SECONDS",
+                &w.handler_timeout_seconds,
+                10,
+                3_600,
+            ),
+            log_dir,
+        };
+        if faults.0.is_empty() { Ok(settings) } else { Err(faults.0) }
+    }
 }
 
-/// `HOST` and `PORT` alone, for a command that needs no more.
-pub(super) fn address(written: &Written) -> Result<SocketAddr, Fault> {
-    let mut faults = Faults::default();
-    let host = host(&mut faults, &written.host);
-    let port = number(&mut faults, "PORT", &written.port, 5_000, 0, 65_535);
-    faults.0.pop().map_or_else(|| Ok(SocketAddr::new(host, port)), Err)
+impl Written {
+    /// Where the server is, for a command that only asks it.
+    ///
+    /// # Errors
+    /// `HOST` or `PORT` cannot be used.
+    pub fn address(&self) -> Result<SocketAddr, Fault> {
+        let mut faults = Faults::default();
+        let host = host(&mut faults, &self.host);
+        let port = number(&mut faults, "PORT", &self.port, 5_000, 0, 65_535);
+        faults.0.pop().map_or_else(|| Ok(SocketAddr::new(host, port)), Err)
+    }
 }
 
 fn host_of(written: &Option<String>) -> Result<IpAddr, &str> {

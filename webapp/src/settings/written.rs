@@ -106,6 +106,9 @@ pub struct Written {
     /// Bytes in a request's body [default: 1048576]
     #[arg(long, env = "MAX_CONTENT_LENGTH_BYTES", value_name = "N")]
     pub max_content_length_bytes: Option<String>,
+    /// Seconds for a body to arrive [default: 10]
+    #[arg(long, env = "BODY_TIMEOUT_SECONDS", value_name = "N")]
+    pub body_timeout_seconds: Option<String>,
 
     /// Connections open at one time [default: 4096]
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N")]
@@ -116,9 +119,6 @@ pub struct Written {
     /// Seconds for a head to arrive, and for an idle connection [default: 10, behind proxies 30]
     #[arg(long, env = "HEAD_TIMEOUT_SECONDS", value_name = "N")]
     pub head_timeout_seconds: Option<String>,
-    /// Seconds for a body to arrive [default: 10]
-    #[arg(long, env = "BODY_TIMEOUT_SECONDS", value_name = "N")]
-    pub body_timeout_seconds: Option<String>,
     /// Seconds for a handler to answer [default: 10]
     #[arg(long, env = "HANDLER_TIMEOUT_SECONDS", value_name = "N")]
     pub handler_timeout_seconds: Option<String>,

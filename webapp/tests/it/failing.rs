@@ -10,7 +10,7 @@ use webapp::{
     app::App,
     clock,
     log::Logs,
-    serve,
+    routes, serve,
     settings::{Settings, Written},
 };
 
@@ -22,7 +22,7 @@ fn a_handler_that_panics_or_hangs_is_answered_and_recorded() {
     let command = Written::command().mut_args(|arg| arg.env(None::<&str>));
     let flags = ["webapp", "--port", "0", "--handler-timeout-seconds", "1"];
     let written = Written::from_arg_matches(&command.get_matches_from(flags)).unwrap();
-    let settings = Settings::parse(&written).unwrap();
+    let settings = Settings::parse(&written, &routes::ENDPOINTS).unwrap();
     let (logs, keeper) = Logs::open(dir.path(), 1 << 20, None, clock::now()).unwrap();
     let app = Arc::new(App::new(settings, logs, clock::now()));
     let panics = warp::path("alerts").map(|| -> warp::reply::Response { panic!("handler: {}", 1) });

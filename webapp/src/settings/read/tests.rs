@@ -3,6 +3,7 @@
 use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
+use crate::routes::ENDPOINTS;
 
 /// As from the command line, whatever the environment of the tests holds.
 fn written(flags: &[&str]) -> Written {
@@ -14,7 +15,7 @@ fn written(flags: &[&str]) -> Written {
 /// Flags in, names of the faulty variables out.
 #[track_caller]
 fn check(flags: &[&str], expected: &[&str]) {
-    let found: Vec<_> = match settings(&written(flags)) {
+    let found: Vec<_> = match Settings::parse(&written(flags), &ENDPOINTS) {
         Ok(_) => Vec::new(),
         Err(faults) => faults.iter().map(|fault| fault.variable).collect(),
     };
@@ -112,9 +113,21 @@ fn a_star_wants_no_credentials() {
 
 #[test]
 fn a_fault_names_variable_text_and_remedy() {
-    let faults = settings(&written(&["--port", "70000"])).unwrap_err();
+    let faults = Settings::parse(&written(&["--port", "70000"]), &ENDPOINTS).unwrap_err();
     assert_eq!(
         faults[0].to_string(),
         "PORT: \"70000\" is out of bounds; write a whole number from 0 to 65535"
     );
+}
+
+#[test]
+fn health_alone_is_exempt_unless_told_otherwise() {
+    for (flags, expected) in [
+        (&[] as &[_], &["/health"] as &[_]),
+        (&["--rate-limit-exempt", "none"], &[]),
+        (&["--rate-limit-exempt", "/, /alerts"], &["/", "/alerts"]),
+    ] {
+        let settings = Settings::parse(&written(flags), &ENDPOINTS).unwrap();
+        assert_eq!(settings.guards.rate_exempt, expected.iter().copied().collect(), "{flags:?}");
+    }
 }
