@@ -20,7 +20,7 @@ use crate::{
         rate::Verdict,
     },
     record::{Entry, Event, Outcome},
-    refusal::{Also, Kind, Refusal},
+    refusal::{Also, Kind, Limit, Refusal},
 };
 
 /// On every answer, refusals too (OWASP Secure Headers Project).
@@ -67,7 +67,9 @@ impl Unfinished {
             Ok(response) => (response, None),
             Err(refusal) => {
                 let policy = self.app.limiter.policy();
-                (refusal.respond(&self.entry.id, self.entry.path(), policy), Some(refusal))
+                let limit =
+                    Limit { requests: policy.requests, window_seconds: policy.window.as_secs() };
+                (refusal.respond(&self.entry.id, self.entry.path(), limit), Some(refusal))
             }
         };
         self.headers(response.headers_mut());

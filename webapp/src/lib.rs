@@ -1,13 +1,14 @@
 //! The web application: every request passes the guards, and every request leaves a record.
 //!
 //! ```text
-//! accept → connection → exchange ┬ client → sanity → classify
-//!                                ├ guard: rate → cors → csrf → query → body ─┐ Permit
-//!                                ├ routes: index, health, csrf_token, alerts ┘ → upstream
-//!                                └ finish: refusal, headers, record → log
+//! serve → accept → connection → exchange ┬ client → sanity → classify
+//!                                        ├ guard: rate → cors → csrf → query → body ─┐ Permit
+//!                                        ├ routes: index, health, csrf_token, alerts ┘ → upstream
+//!                                        └ finish: refusal, headers, record → log
 //! ```
 //! A guard is a pure decision; its "no" is a value that one file turns into an answer. A handler
-//! needs a permit that only the guards make. The modules are listed as a request meets them.
+//! needs a permit that only the guards make. The modules are listed as a request meets them; imports
+//! run one way, from `serve` down to `client`, `classify`, `origin` and `record`.
 
 pub mod settings;
 pub mod limits;

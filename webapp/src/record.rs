@@ -5,11 +5,14 @@ mod raw;
 mod id;
 mod redact;
 mod text;
+mod emit;
 
 pub use entry::Entry;
 pub use raw::RawHead;
 
 use slog::{KV, Level, Serializer};
+
+use emit::{count, word};
 
 /// One event, borrowed from where it happened. Time, level and dataset are put in by the log.
 #[derive(Debug, Default)]
@@ -126,12 +129,4 @@ fn level(level: Level) -> &'static str {
         Level::Warning => "warn",
         Level::Info | Level::Debug | Level::Trace => "info",
     }
-}
-
-fn word(out: &mut dyn Serializer, key: &'static str, value: Option<&str>) -> slog::Result {
-    value.map_or(Ok(()), |value| out.emit_str(key, value))
-}
-
-fn count(out: &mut dyn Serializer, key: &'static str, value: Option<u64>) -> slog::Result {
-    value.map_or(Ok(()), |value| out.emit_u64(key, value))
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::record::action;
 use warp::reply::Response;
 
-use crate::{clock, guard::rate};
+use crate::{classify, clock};
 
 /// A "no".
 #[derive(Debug, Clone)]
@@ -85,6 +85,15 @@ pub struct Words {
     error: &'static str,
 }
 
+/// The rate limit, as a client that went over it is told.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Limit {
+    /// Requests in a window.
+    pub requests: u32,
+    /// Length of a window.
+    pub window_seconds: u64,
+}
+
 /// The log that tells a refusal beside requests.log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Also {
@@ -152,7 +161,7 @@ impl Refusal {
     }
 
     /// The answer: a problem (RFC 9457) with the original's `error` member beside it.
-    pub fn respond(&self, request_id: &str, path: &str, rate: &rate::Policy) -> Response {
+    pub fn respond(&self, request_id: &str, path: &str, limit: Limit) -> Response {
         let words = self.words();
         let retry_after = match self.kind {
             Kind::RateLimited { retry_after } | Kind::Blocked { retry_after } => {
@@ -181,10 +190,7 @@ impl Refusal {
                 _ => None,
             },
             retry_after,
-            limit: limited.then_some(Limit {
-                requests: rate.requests,
-                window_seconds: rate.window.as_secs(),
-            }),
+            limit: limited.then_some(limit),
         };
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = Response::new(body.into());
@@ -197,7 +203,7 @@ impl Refusal {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if matches!(self.kind, Kind::MethodNotAllowed) {
-            let allow = header::HeaderValue::from_static(crate::classify::ALLOW);
+            let allow = header::HeaderValue::from_static(classify::ALLOW);
             headers.insert(header::ALLOW, allow);
         }
         if matches!(self.kind, Kind::Unauthorized) {
@@ -229,10 +235,4 @@ struct Problem<'a> {
     retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<Limit>,
-}
-
-#[derive(Serialize)]
-struct Limit {
-    requests: u32,
-    window_seconds: u64,
 }

@@ -6,7 +6,6 @@
 
 mod token;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::{HeaderMap, header};
 use subtle::ConstantTimeEq;
 
@@ -166,10 +165,6 @@ fn cookies<'a, 'n>(
         .iter()
         .flat_map(|line| line.as_bytes().split(|b| *b == b';'))
         .filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-}
-
-fn base64(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hyper::{HeaderMap, Version, header, http::request::Parts};
 use slog::Serializer;
 
-use super::{RawHead, id, redact::redact, text};
+use super::{emit::word, id, raw::RawHead, redact::redact, text};
 use crate::client::Client;
 
 /// Most bytes of a query that was refused, or that hyper could not read.
@@ -125,7 +125,6 @@ impl Entry {
     }
 
     pub(super) fn serialize(&self, out: &mut dyn Serializer) -> slog::Result {
-        let word = super::word;
         out.emit_str("http.request.id", &self.id)?;
         word(out, "http.request.method", self.method.as_deref())?;
         out.emit_u64("http.request.body.bytes", self.body_bytes)?;

@@ -8,8 +8,6 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::base64;
-
 /// Most keys in the ring.
 pub const KEYS_MAX: usize = 8;
 
@@ -103,6 +101,10 @@ impl Key {
             // In constant time.
             && self.mac(&nonce, binding).verify_slice(&signature).is_ok()
     }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 impl fmt::Debug for KeyRing {

@@ -7,20 +7,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Key, Policy, Verdict};
+use super::{
+    policy::{ENTRY_BYTES, Policy},
+    verdict::{Key, Verdict},
+};
 use crate::clock::nanos;
-
-/// Bytes of an entry beside its ring: slot, map and heap entries with their spare room, measured
-/// generously.
-const ENTRY_BYTES: u64 = 288;
 
 /// Entries that one sweep looks at.
 const SWEEP_ENTRIES_MAX: usize = 1_024;
-
-/// Bytes of a client whose window is full. A ring doubles as it grows.
-pub(super) fn bytes_of_full(requests: u32) -> u64 {
-    ENTRY_BYTES + 8 * u64::from(requests).next_power_of_two().max(4)
-}
 
 /// A block that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
