@@ -161,6 +161,8 @@ pub mod action {
     pub const UNSUPPORTED_MEDIA_TYPE: &str = "unsupported_media_type";
     /// A method that the route does not take.
     pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+    /// A request for alerts without the token.
+    pub const UNAUTHORIZED: &str = "unauthorized";
     /// A head that did not arrive in time.
     pub const HEADER_TIMEOUT: &str = "header_timeout";
     /// No such route.

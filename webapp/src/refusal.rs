@@ -149,7 +149,7 @@ impl Refusal {
                 "Not found", "There is nothing at this path.", "not found"),
             Kind::MethodNotAllowed => words(405, action::METHOD_NOT_ALLOWED, Some("method"), Suspicious,
                 "Method not allowed", "Allow names the methods of this path.", "method not allowed"),
-            Kind::Unauthorized => words(401, action::REQUEST, Some("alerts_token"), Suspicious,
+            Kind::Unauthorized => words(401, action::UNAUTHORIZED, Some("alerts_token"), Suspicious,
                 "Unauthorized", "Alerts need a bearer token.", "unauthorized"),
             Kind::HandlerTimeout => words(503, action::HANDLER_TIMEOUT, None, Errors,
                 "Service unavailable", "The answer took too long.", "service unavailable"),
@@ -179,11 +179,7 @@ impl Refusal {
             // A path of plain characters alone: nothing a client made up travels back otherwise.
             instance: path.bytes().all(is_plain).then_some(path),
             error: words.error,
-            code: match self.kind {
-                Kind::Unauthorized => "unauthorized",
-                Kind::Panicked => "internal_error",
-                _ => words.action,
-            },
+            code: if matches!(self.kind, Kind::Panicked) { "internal_error" } else { words.action },
             request_id,
             parameter: match &self.kind {
                 Kind::QueryRejected { parameter } => parameter.as_deref(),

@@ -32,7 +32,7 @@ impl Settings {
         let log_dir = PathBuf::from(text(&w.log_dir).unwrap_or("logs"));
         let proxies = Proxies {
             trusted: networks(f, &w.trusted_proxies),
-            header: header_name(f, "CLIENT_IP_HEADER", &w.client_ip_header, "x-forwarded-for"),
+            header: header_name(f, &w.client_ip_header),
         };
         // Behind a proxy this is also how long the proxy may keep an idle connection of its pool.
         let head_seconds = if proxies.trusted.is_empty() { 10 } else { 30 };
@@ -174,16 +174,11 @@ fn networks(faults: &mut Faults, written: &Option<String>) -> Vec<IpNet> {
     networks
 }
 
-fn header_name(
-    faults: &mut Faults,
-    variable: &'static str,
-    written: &Option<String>,
-    default: &str,
-) -> String {
-    let name = text(written).unwrap_or(default);
+fn header_name(faults: &mut Faults, written: &Option<String>) -> String {
+    let name = text(written).unwrap_or("x-forwarded-for");
     if hyper::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
         faults.add(
-            variable,
+            "CLIENT_IP_HEADER",
             format!("{} is not a header's name", quoted(name)),
             "write one such as X-Forwarded-For or X-Real-IP",
         );

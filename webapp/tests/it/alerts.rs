@@ -124,6 +124,10 @@ fn alerts_may_want_a_token() {
     let webapp = sandbox.env("ALERTS_TOKEN_FILE", &token).start();
     let without = webapp.get("/alerts");
     assert_eq!((without.status, without.header("www-authenticate")), (401, Some("Bearer")));
+    let refused = webapp.record("suspicious", |r| r.status_code == Some(401));
+    let words = (refused.action.as_str(), refused.rule_name.as_deref());
+    assert_eq!(words, ("unauthorized", Some("alerts_token")));
+    assert_eq!(without.json()["code"].as_str(), Some("unauthorized"));
     let with = webapp.request("GET", "/alerts", &[("Authorization", "Bearer 0123456789abcdef")]);
     assert_eq!(with.status, 503);
 }
