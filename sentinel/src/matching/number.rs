@@ -21,6 +21,11 @@ pub(super) fn value(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
+/// Whether a text is a decimal number.
+pub(super) fn is_one(text: &str) -> bool {
+    Decimal::read(text).is_some()
+}
+
 #[derive(Debug)]
 struct Decimal<'t> {
     negative: bool,

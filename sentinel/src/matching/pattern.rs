@@ -1,19 +1,13 @@
 //! Regular expressions of a rule, their named captures and their literals.
-//!
-//! `\w`, `\d`, `\s` and `\b` are of ASCII, as in RE2: on a line that is not, Unicode's `\b` would
-//! be sixty times slower, and whoever writes the line chooses. `\p{L}` is there for whoever needs it.
 
 use std::{fmt, ops::Range};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 use regex::{Regex, RegexBuilder};
-use regex_syntax::{
-    ast::{self, Ast},
-    hir::Hir,
-};
+use regex_syntax::hir::Hir;
 use serde::{Serialize, Serializer};
 
-use super::{folds_to_itself, literal::Literals};
+use super::{ascii, folds_to_itself, literal::Literals};
 use crate::record::{FieldId, Names, TooManyFields};
 
 /// Most memory that one compiled expression may take, in bytes: `\w{1,500}{1,500}` is refused.
@@ -41,7 +35,7 @@ impl Pattern {
     pub(crate) fn new(expression: &str, cased: bool) -> Result<Self, BadPattern> {
         let whole = |message: String| BadPattern { span: 0..expression.len(), message };
         parse(expression, cased)?;
-        let ascii = ascii(expression)?;
+        let ascii = ascii::rewritten(expression)?;
         let parsed = parse(&ascii, cased).map_err(|bad| whole(bad.message))?;
         let regex = RegexBuilder::new(&ascii)
             .case_insensitive(!cased)
@@ -151,69 +145,6 @@ fn parse(expression: &str, cased: bool) -> Result<Hir, BadPattern> {
     parser.parse(expression).map_err(|error| BadPattern::at(&error, expression))
 }
 
-/// The same expression with its classes and boundaries of ASCII.
-fn ascii(expression: &str) -> Result<String, BadPattern> {
-    let parsed = ast::parse::Parser::new()
-        .parse(expression)
-        .map_err(|error| BadPattern::at(&regex_syntax::Error::Parse(error), expression))?;
-    let Ok(edits) = ast::visit(&parsed, Edits(Vec::new()));
-    let mut ascii = String::with_capacity(expression.len());
-    let mut at = 0;
-    for (span, replacement) in edits {
-        ascii.push_str(expression.get(at..span.start).unwrap_or_default());
-        ascii.push_str(&replacement);
-        at = span.end;
-    }
-    ascii.push_str(expression.get(at..).unwrap_or_default());
-    Ok(ascii)
-}
-
-/// What is written differently, in its order.
-struct Edits(Vec<(Range<usize>, String)>);
-
-impl Edits {
-    fn class(&mut self, class: &ast::ClassPerl) {
-        let members = match class.kind {
-            ast::ClassPerlKind::Digit => "0-9",
-            ast::ClassPerlKind::Space => r"\t-\r\x20",
-            ast::ClassPerlKind::Word => "0-9A-Za-z_",
-        };
-        let negation = if class.negated { "^" } else { "" };
-        self.0.push((range(&class.span), format!("[{negation}{members}]")));
-    }
-}
-
-impl ast::Visitor for Edits {
-    type Output = Vec<(Range<usize>, String)>;
-    type Err = std::convert::Infallible;
-
-    fn finish(self) -> Result<Self::Output, Self::Err> {
-        Ok(self.0)
-    }
-
-    fn visit_pre(&mut self, ast: &Ast) -> Result<(), Self::Err> {
-        match ast {
-            Ast::ClassPerl(class) => self.class(class),
-            Ast::Assertion(assertion) if assertion.kind == ast::AssertionKind::WordBoundary => {
-                self.0.push((range(&assertion.span), r"(?-u:\b)".to_owned()));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn visit_class_set_item_pre(&mut self, item: &ast::ClassSetItem) -> Result<(), Self::Err> {
-        if let ast::ClassSetItem::Perl(class) = item {
-            self.class(class);
-        }
-        Ok(())
-    }
-}
-
-fn range(span: &ast::Span) -> Range<usize> {
-    span.start.offset..span.end.offset
-}
-
 /// The beginning of the expression, in quotes.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,7 +163,7 @@ impl Serialize for Pattern {
 }
 
 impl BadPattern {
-    fn at(error: &regex_syntax::Error, expression: &str) -> Self {
+    pub(super) fn at(error: &regex_syntax::Error, expression: &str) -> Self {
         let (span, message) = match error {
             regex_syntax::Error::Parse(error) => (error.span(), error.kind().to_string()),
             regex_syntax::Error::Translate(error) => (error.span(), error.kind().to_string()),
@@ -247,24 +178,6 @@ impl BadPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(expression: &str, rewritten: &str) {
-        assert_eq!(ascii(expression).unwrap(), rewritten);
-        assert!(Pattern::new(expression, false).is_ok(), "{expression}");
-    }
-
-    #[test]
-    fn classes_and_boundaries_are_of_ascii() {
-        check(r"a\d+b", "a[0-9]+b");
-        check(r"\W\S\D", r"[^0-9A-Za-z_][^\t-\r\x20][^0-9]");
-        check(r"[\w.]é[^\s,]", r"[[0-9A-Za-z_].]é[^[\t-\r\x20],]");
-        check(r"[a[\D]]", "[a[[^0-9]]]");
-        check(r"\bx\b", r"(?-u:\b)x(?-u:\b)");
-        check(r"\Bx", r"\Bx");
-        check(r"(?x) \s # \s", r"(?x) [\t-\r\x20] # \s");
-        check(r"\\d\p{L}.", r"\\d\p{L}.");
-    }
 
     #[test]
     fn what_folds_to_a_letter_is_that_letter() {

@@ -10,16 +10,15 @@
 //! `RegexSet` would seem made for this; with 200 patterns of a known tool it was 38 times slower
 //! than trying each.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::{memchr, memmem::Finder, memrchr};
 
-use super::{condition::Condition, folds_to_itself, literal::LITERAL_BYTES_MAX, url};
-use crate::{
-    decode::{self, Format},
-    rule::Rule,
+use super::{
+    condition::Condition, folds_to_itself, literal::LITERAL_BYTES_MAX, members::Members, url,
 };
+use crate::{decode::Format, rule::Rule};
 
 /// Bytes of literals up to which the automaton is a table: twice as fast, and 200 times their size.
 const DFA_BYTES_MAX: usize = 64 * 1024;
@@ -139,8 +138,7 @@ impl Prefilter {
         }
         candidates.sort_unstable();
         candidates.dedup();
-        if is_flat_json(format, line) {
-            let mut members = Members::new(line, self.names.len());
+        if let Some(mut members) = Members::of(format, line, self.names.len()) {
             candidates.retain(|rule| {
                 let Some((gate, rule)) = self.gates.get(*rule).zip(rules.get(*rule)) else {
                     return true;
@@ -148,7 +146,7 @@ impl Prefilter {
                 gate.fields.iter().all(|(condition, name)| {
                     let looked = rule.matches.get(*condition).zip(self.names.get(*name));
                     looked.is_none_or(|(condition, finder)| {
-                        members.of(*name, finder).any(|value| condition.fits(value))
+                        members.values(*name, finder).any(|value| condition.fits(value))
                     })
                 })
             });
@@ -214,52 +212,4 @@ impl Gate {
             None => (Self { literals: Literal::None, fields }, Vec::new()),
         }
     }
-}
-
-/// A JSON object without objects in it: a field's whole name stands before its value.
-fn is_flat_json(format: Format, line: &[u8]) -> bool {
-    let json = matches!(format, Format::Auto | Format::Json) && decode::looks_like_json(line);
-    json && memchr::memchr_iter(b'{', line).nth(1).is_none()
-}
-
-/// The members of a flat JSON line that were asked for.
-///
-/// Without escapes, `"name"` is a string of its own wherever it stands, and before a colon a key.
-struct Members<'l> {
-    line: &'l [u8],
-    /// By name: whether it was looked for.
-    looked: Vec<bool>,
-    /// (name, value): none for a list.
-    found: Vec<(usize, Option<Cow<'l, str>>)>,
-}
-
-impl<'l> Members<'l> {
-    fn new(line: &'l [u8], names: usize) -> Self {
-        Self { line, looked: vec![false; names], found: Vec::new() }
-    }
-
-    /// The values of a name; none for one that may be anything.
-    fn of(&mut self, name: usize, finder: &Finder<'_>) -> impl Iterator<Item = Option<&str>> {
-        if let Some(looked @ false) = self.looked.get_mut(name) {
-            *looked = true;
-            let line = self.line;
-            let ends = finder.find_iter(line).map(|at| at + finder.needle().len());
-            let values = ends.filter_map(|end| value(line.get(end..)?));
-            self.found.extend(values.map(|value| (name, value)));
-        }
-        let found = self.found.iter().filter(move |(found, _)| *found == name);
-        found.map(|(_, value)| value.as_deref())
-    }
-}
-
-/// What stands after a key, where a colon says that it is one; a list may hold anything.
-fn value(after: &[u8]) -> Option<Option<Cow<'_, str>>> {
-    let value = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    let (value, ends): (_, &[u8]) = match value.split_first() {
-        Some((b'[', _)) => return Some(None),
-        Some((b'"', text)) => (text, b"\""),
-        _ => (value, b",}] \t\r\n"),
-    };
-    let end = value.iter().position(|byte| ends.contains(byte)).unwrap_or(value.len());
-    Some(Some(String::from_utf8_lossy(value.get(..end)?)))
 }

@@ -19,7 +19,7 @@ pub(super) const GTE_MAX: i64 = 10_000;
 /// The most fields of a group.
 const GROUP_FIELDS_MAX: usize = 8;
 
-const KEYS: [&str; 5] = ["type", "field", "group_by", "timespan", "gte"];
+pub(super) const CORRELATION_KEYS: [&str; 5] = ["type", "field", "group_by", "timespan", "gte"];
 const TYPES: [&str; 2] = ["event_count", "value_count"];
 
 /// Fields that a client makes up anew for each request: groups of one.
@@ -54,7 +54,7 @@ impl Reader<'_, '_> {
                         format!("`{name}` belongs to the rule: move it above line {line}");
                     self.error(key.span(), message, "below a header, keys belong to that header");
                 }
-                _ => self.unknown(key, "a correlation", &KEYS),
+                _ => self.unknown(key, "a correlation", &CORRELATION_KEYS),
             }
         }
         for (key, example) in [("type", "event_count"), ("timespan", "5m"), ("gte", "10")] {

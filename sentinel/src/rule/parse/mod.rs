@@ -8,14 +8,12 @@ use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 use super::{Fault, RuleSet, Severity, Source};
-use crate::{
-    decode::{Decoder, ENCODING_ERROR, PARSE_ERROR},
-    matching::Prefilter,
-    record::Names,
-};
+use crate::{decode::Decoder, matching::Prefilter, record::Names};
 
 mod condition;
 mod correlation;
+mod meaning;
+mod message;
 mod reader;
 mod rule;
 mod source;
@@ -196,56 +194,4 @@ fn digest<'t>(texts: impl Iterator<Item = &'t str>) -> String {
         hash.update(text);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Fields that our logs, our decoders or ECS are known to provide.
-fn known_fields() -> Vec<&'static str> {
-    vec![
-        "@timestamp",
-        "client.ip",
-        "client.address",
-        "client.port",
-        "error.message",
-        "error.type",
-        "event.action",
-        "event.dataset",
-        "event.duration",
-        "event.outcome",
-        "event.reason",
-        "event.sequence",
-        "host.name",
-        "http.request.body.bytes",
-        "http.request.id",
-        "http.request.method",
-        "http.request.referrer",
-        "http.response.body.bytes",
-        "http.response.status_code",
-        "http.version",
-        "line",
-        "log.level",
-        "message",
-        "network.peer.address",
-        "process.name",
-        "process.pid",
-        "query.duplicate",
-        "query.odd_secret",
-        "rule.name",
-        "service.instance",
-        "service.name",
-        "service.version",
-        "source.ip",
-        "destination.ip",
-        "trace.id",
-        "truncated",
-        "url.domain",
-        "url.full",
-        "url.original",
-        "url.path",
-        "url.query",
-        "user.id",
-        "user.name",
-        "user_agent.original",
-        PARSE_ERROR,
-        ENCODING_ERROR,
-    ]
 }

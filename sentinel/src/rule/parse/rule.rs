@@ -2,19 +2,17 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 use shared::alert::Level;
 use toml::de::DeTable;
 
 use super::{
-    known_fields,
-    reader::{Node, Reader, suggestion},
+    correlation::CORRELATION_KEYS,
+    meaning,
+    reader::{Key, Node, Reader, suggestion},
 };
 use crate::{
     matching::{Condition, Prefilter},
-    record::FieldId,
-    rule::{Correlation, GroupBy, Kind, Rule, template, template::Template},
+    rule::{GroupBy, Rule, template::Template},
     time::Span,
 };
 
@@ -48,19 +46,6 @@ pub(super) struct Read {
     pub(super) rule: Rule,
     pub(super) id_span: Range<usize>,
     pub(super) sources: Vec<(String, Range<usize>)>,
-}
-
-/// What a rule does, without its name and how it speaks of it.
-#[derive(Serialize)]
-struct Meaning<'r> {
-    source: &'r Option<Vec<String>>,
-    matches: &'r [Condition],
-    except: &'r [Vec<Condition>],
-    /// None: the client's address, where there is one.
-    group_by: Option<Vec<&'r str>>,
-    ipv6_prefix: u8,
-    cooldown: i64,
-    correlation: Option<(Option<&'r str>, i64, u32)>,
 }
 
 impl Reader<'_, '_> {
@@ -126,16 +111,7 @@ impl Reader<'_, '_> {
                         correlation = Some((self.correlation(table, value), value));
                     }
                 }
-                name if super::FILE_KEYS.contains(&name) => {
-                    let message =
-                        format!("`{name}` belongs to the file: move it above the first header");
-                    self.error(key.span(), message, "below a header, keys belong to that header");
-                }
-                name if ["type", "field", "timespan", "gte"].contains(&name) => {
-                    let message = format!("`{name}` belongs to the correlation of {owner}");
-                    self.error(key.span(), message, "move it below [rule.correlation]");
-                }
-                _ => self.unknown(key, &owner, &RULE_KEYS),
+                _ => self.not_of_a_rule(key, &owner),
             }
         }
         if !table.contains_key("match") {
@@ -163,23 +139,10 @@ impl Reader<'_, '_> {
                 Some(Template::plain(title.unwrap_or_default()))
             }
         };
-        if !Prefilter::gates(&matches) {
-            let mut patterns = matches.iter().flat_map(Condition::patterns);
-            let without = patterns.clone().find(|pattern| pattern.literals().is_none());
-            if let Some(slow) = without.or_else(|| patterns.next()) {
-                let place = table.get("match").unwrap_or(node).span();
-                let message = format!("every line must be tried against {slow}");
-                let help = "no literal of three letters or more is sure to stand in every match";
-                self.warn(place, message, help);
-            }
-        }
+        self.warn_of_slowness(&matches, table.get("match").unwrap_or(node));
         if self.errors() > errors {
             return None;
         }
-        let names = sources.map(|sources: Vec<(String, Range<usize>)>| {
-            (sources.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), sources)
-        });
-        let (source_names, sources) = names.unzip();
         let (id, id_span) = id?;
         let (correlation, group_by) = trips?;
         let mut rule = Rule {
@@ -197,14 +160,43 @@ impl Reader<'_, '_> {
             correlation,
             digest: 0,
             meaning: String::new(),
-            sources: source_names,
+            sources: sources.as_ref().map(|sources: &Vec<_>| {
+                sources.iter().map(|(name, _): &(String, _)| name.clone()).collect()
+            }),
             matches,
             except,
             message: message?,
         };
-        rule.meaning = self.meaning(&rule);
-        rule.digest = digest(&rule);
+        rule.meaning = meaning::of(&rule, self.names);
+        rule.digest = meaning::digest(&rule);
         Some(Read { rule, id_span, sources: sources.unwrap_or_default() })
+    }
+
+    /// A key that a rule does not have: often it has only slipped below or above its header.
+    fn not_of_a_rule(&mut self, key: &Key<'_>, owner: &str) {
+        let name = key.get_ref().as_ref();
+        if super::FILE_KEYS.contains(&name) {
+            let message = format!("`{name}` belongs to the file: move it above the first header");
+            self.error(key.span(), message, "below a header, keys belong to that header");
+        } else if CORRELATION_KEYS.contains(&name) {
+            let message = format!("`{name}` belongs to the correlation of {owner}");
+            self.error(key.span(), message, "move it below [rule.correlation]");
+        } else {
+            self.unknown(key, owner, &RULE_KEYS);
+        }
+    }
+
+    fn warn_of_slowness(&mut self, matches: &[Condition], node: &Node<'_>) {
+        if Prefilter::gates(matches) {
+            return;
+        }
+        let mut patterns = matches.iter().flat_map(Condition::patterns);
+        let without = patterns.clone().find(|pattern| pattern.literals().is_none());
+        if let Some(slow) = without.or_else(|| patterns.next()) {
+            let message = format!("every line must be tried against {slow}");
+            let help = "no literal of three letters or more is sure to stand in every match";
+            self.warn(node.span(), message, help);
+        }
     }
 
     fn id(&mut self, node: &Node<'_>) -> Option<String> {
@@ -271,90 +263,4 @@ impl Reader<'_, '_> {
             }
         }
     }
-
-    /// The template, checked against what its fields may come from.
-    fn message(
-        &mut self,
-        text: &str,
-        node: &Node<'_>,
-        is_counted: bool,
-        trips: Option<&(Option<Correlation>, GroupBy)>,
-        matches: &[Condition],
-        except: &[Vec<Condition>],
-    ) -> Option<Template> {
-        let places = match template::placeholders(text) {
-            Ok(places) => places,
-            Err(bad) => {
-                let place = self.part(node, bad.span);
-                self.error(place, format!("message: {}", bad.message), "");
-                return None;
-            }
-        };
-        let conditions = || matches.iter().chain(except.iter().flatten());
-        for (name, span) in places {
-            let place = self.part(node, span);
-            if name == "timespan" && !is_counted {
-                self.error(place, "a rule without correlation has no timespan", "");
-                continue;
-            }
-            let id = self.intern(name, place.clone())?;
-            let captured = conditions()
-                .flat_map(Condition::patterns)
-                .any(|pattern| pattern.captures().any(|capture| capture == id));
-            let grouped = trips.is_none_or(|(correlation, group_by)| {
-                let counted = correlation.as_ref().map(|correlation| &correlation.kind);
-                counted == Some(&Kind::ValueCount(id))
-                    || matches!(group_by, GroupBy::Fields(fields) if fields.contains(&id))
-            });
-            let named = grouped || conditions().any(|condition| condition.field == id);
-            let known = known_fields();
-            if !captured
-                && !named
-                && !known.contains(&name)
-                && !["count", "timespan"].contains(&name)
-            {
-                let message = format!("nothing is known to fill `{{{name}}}`");
-                let mut help = suggestion(name, &known);
-                if help.is_empty() {
-                    "it becomes `-` where a line has no such field".clone_into(&mut help);
-                }
-                self.warn(place, message, help);
-            }
-        }
-        match Template::new(text, self.names) {
-            Ok(template) => Some(template),
-            Err(error) => {
-                self.error(node.span(), error.to_string(), "");
-                None
-            }
-        }
-    }
-
-    fn meaning(&self, rule: &Rule) -> String {
-        let name = |id: FieldId| self.names.name(id);
-        let meaning = Meaning {
-            source: &rule.sources,
-            matches: &rule.matches,
-            except: &rule.except,
-            group_by: match &rule.group_by {
-                GroupBy::ClientIp(_) => None,
-                GroupBy::Fields(fields) => Some(fields.iter().copied().map(name).collect()),
-            },
-            ipv6_prefix: rule.ipv6_prefix,
-            cooldown: rule.cooldown.0,
-            correlation: rule.correlation.as_ref().map(|correlation| {
-                let counted = match correlation.kind {
-                    Kind::EventCount => None,
-                    Kind::ValueCount(field) => Some(name(field)),
-                };
-                (counted, correlation.timespan.0, correlation.gte.get())
-            }),
-        };
-        serde_json::to_string(&meaning).expect("texts, numbers and lists of them are always JSON")
-    }
-}
-
-fn digest(rule: &Rule) -> u128 {
-    let hash = Sha256::digest(format!("{}\n{}", rule.id, rule.meaning));
-    hash.iter().take(16).fold(0, |digest, byte| digest << 8 | u128::from(*byte))
 }
