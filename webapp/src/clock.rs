@@ -17,6 +17,12 @@ pub fn timestamp() -> Timestamp {
     Timestamp::now()
 }
 
+/// The wall clock's time of an instant that has been.
+pub fn timestamp_of(instant: Instant) -> Timestamp {
+    let ago = now().saturating_duration_since(instant);
+    timestamp().checked_sub(ago).unwrap_or(Timestamp::MIN)
+}
+
 /// Whole nanoseconds, for `event.duration`.
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

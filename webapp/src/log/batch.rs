@@ -95,7 +95,7 @@ impl Queue {
         let mut state = self.state.lock();
         tally.accept(1);
         if state.ending || state.lines.len() + line.len() > QUEUE_BYTES_MAX {
-            tally.lose(1, Loss::QueueFull);
+            tally.lose(1, Loss::QueueFull, clock::now());
             return;
         }
         state.lines.extend_from_slice(line);

@@ -7,6 +7,7 @@ use slog::{Drain, OwnedKVList, Record};
 use slog_async::AsyncCore;
 
 use super::tally::{Loss, Tally};
+use crate::clock;
 
 pub(super) struct Counted {
     core: AsyncCore,
@@ -30,7 +31,7 @@ impl Drain for Counted {
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), slog::Never> {
         self.tally.accept(1);
         if self.core.log(record, values).is_err() {
-            self.tally.lose(1, Loss::QueueFull);
+            self.tally.lose(1, Loss::QueueFull, clock::now());
         }
         Ok(())
     }

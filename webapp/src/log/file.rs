@@ -80,9 +80,9 @@ impl LogFile {
         }
         if self.backlog.is_empty() && self.retry_at.is_none() {
             let written = self.write(lines, now);
-            self.keep(lines.get(written..).unwrap_or_default());
+            self.keep(lines.get(written..).unwrap_or_default(), now);
         } else {
-            self.keep(lines);
+            self.keep(lines, now);
             self.retry(now);
         }
     }
@@ -124,7 +124,7 @@ impl LogFile {
         self.retry_at = None;
         let backlog = std::mem::take(&mut self.backlog);
         let written = self.write(&backlog, now);
-        self.keep(backlog.get(written..).unwrap_or_default());
+        self.keep(backlog.get(written..).unwrap_or_default(), now);
     }
 
     /// Writes as much as the disk takes; returns the bytes of the lines that are whole in the file.
@@ -169,7 +169,7 @@ impl LogFile {
         whole
     }
 
-    fn keep(&mut self, lines: &[u8]) {
+    fn keep(&mut self, lines: &[u8], now: Instant) {
         let room = BACKLOG_BYTES_MAX.saturating_sub(self.backlog.len());
         let fitting = lines.get(..room.min(lines.len())).unwrap_or_default();
         let whole = fitting.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
@@ -177,7 +177,7 @@ impl LogFile {
         let lost = count(lines.get(whole..).unwrap_or_default());
         if lost > 0 {
             let cause = self.tally.cause().unwrap_or(Loss::QueueFull);
-            self.tally.lose(lost, cause);
+            self.tally.lose(lost, cause, now);
         }
     }
 

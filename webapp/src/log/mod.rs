@@ -38,7 +38,7 @@ use batch::{Batch, BatchWriter};
 use counted::Counted;
 use file::LogFile;
 use lines::Lines;
-pub use tally::{Loss, Tally};
+pub use tally::{Loss, Tally, Untold};
 
 /// Records that may wait for the writer of a rare stream.
 const RARE_RECORDS_MAX: usize = 8_192;

@@ -1,6 +1,9 @@
-//! What became of one log's records: counted by whoever accepts, writes or loses them.
+//! What became of one log's records: counted by whoever accepts, writes or loses them. Told the time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 
 use parking_lot::Mutex;
 
@@ -9,8 +12,17 @@ use parking_lot::Mutex;
 pub struct Tally {
     accepted: AtomicU64,
     written: AtomicU64,
-    dropped: AtomicU64,
-    cause: Mutex<Option<Loss>>,
+    /// One lock, so that a count and its beginning are told together; losing is rare.
+    losses: Mutex<Losses>,
+}
+
+#[derive(Debug, Default)]
+struct Losses {
+    dropped: u64,
+    untold: u64,
+    /// When the first of `untold` was lost.
+    since: Option<Instant>,
+    cause: Option<Loss>,
 }
 
 /// Why records were lost last.
@@ -20,6 +32,19 @@ pub enum Loss {
     QueueFull,
     /// They could not be written.
     Write(String),
+}
+
+/// Records that were lost since this was told last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untold {
+    /// So many.
+    pub dropped: u64,
+    /// All that were lost, these included.
+    pub dropped_total: u64,
+    /// When the first of them was lost.
+    pub since: Instant,
+    /// The last error.
+    pub cause: Option<Loss>,
 }
 
 impl Tally {
@@ -34,14 +59,29 @@ impl Tally {
     }
 
     /// Records that are lost, `accepted` or not.
-    pub fn lose(&self, records: u64, cause: Loss) {
-        self.dropped.fetch_add(records, Ordering::Relaxed);
-        *self.cause.lock() = Some(cause);
+    pub fn lose(&self, records: u64, cause: Loss, now: Instant) {
+        let mut losses = self.losses.lock();
+        losses.dropped += records;
+        losses.untold += records;
+        losses.since.get_or_insert(now);
+        losses.cause = Some(cause);
     }
 
     /// An error that has lost nothing yet.
     pub fn fail(&self, cause: String) {
-        *self.cause.lock() = Some(Loss::Write(cause));
+        self.losses.lock().cause = Some(Loss::Write(cause));
+    }
+
+    /// Hands over what was lost since the last call, if anything was.
+    pub fn tell(&self) -> Option<Untold> {
+        let mut losses = self.losses.lock();
+        let since = losses.since.take()?;
+        Some(Untold {
+            dropped: std::mem::take(&mut losses.untold),
+            dropped_total: losses.dropped,
+            since,
+            cause: losses.cause.clone(),
+        })
     }
 
     /// Records that stand in the file.
@@ -51,7 +91,7 @@ impl Tally {
 
     /// Records that are lost.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.losses.lock().dropped
     }
 
     /// Records that neither stand in the file nor are lost.
@@ -62,6 +102,33 @@ impl Tally {
 
     /// The last error.
     pub fn cause(&self) -> Option<Loss> {
-        self.cause.lock().clone()
+        self.losses.lock().cause.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn a_loss_is_told_once_with_when_it_began() {
+        let start = clock::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let untold = |dropped, dropped_total, seconds, cause| {
+            Some(Untold { dropped, dropped_total, since: at(seconds), cause: Some(cause) })
+        };
+        let broken = || Loss::Write("no room".to_owned());
+        let tally = Tally::default();
+        tally.fail("no room".to_owned());
+        assert_eq!(tally.tell(), None);
+        tally.lose(2, broken(), at(3));
+        tally.lose(1, Loss::QueueFull, at(4));
+        assert_eq!(tally.tell(), untold(3, 3, 3, Loss::QueueFull));
+        assert_eq!(tally.tell(), None);
+        tally.lose(1, broken(), at(9));
+        assert_eq!(tally.tell(), untold(1, 4, 9, broken()));
     }
 }

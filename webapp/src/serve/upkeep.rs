@@ -31,15 +31,11 @@ const LOSS_ROUNDS: u64 = 10;
 /// How long a log may stand still with records waiting before it counts as degraded.
 const STILL_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// What was told of each log's loss.
-type Told = HashMap<&'static str, u64>;
-
 /// Runs until `ending` is dropped, and tells the last losses then.
 pub(super) async fn keep_up(app: Arc<App>, mut ending: oneshot::Receiver<Infallible>) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut progress = Progress::default();
-    let mut told = Told::new();
     for round in 1_u64.. {
         tokio::select! {
             _tick = rounds.tick() => {}
@@ -49,13 +45,13 @@ pub(super) async fn keep_up(app: Arc<App>, mut ending: oneshot::Receiver<Infalli
         app.limiter.sweep(now, |ended| tell_ended(&app, ended));
         watch(&app, &mut progress, now);
         if round % LOSS_ROUNDS == 0 {
-            tell_loss(&app, &mut told);
+            tell_loss(&app);
         }
         if round % HEARTBEAT_ROUNDS == 0 {
             beat(&app);
         }
     }
-    tell_loss(&app, &mut told);
+    tell_loss(&app);
 }
 
 fn watch(app: &App, progress: &mut Progress, now: Instant) {
@@ -82,22 +78,18 @@ fn tell_ended(app: &App, ended: Ended) {
 }
 
 /// One record per log that lost something since it was told last.
-fn tell_loss(app: &App, told: &mut Told) {
+fn tell_loss(app: &App) {
     for log in app.logs.streams() {
-        let dropped = log.tally().dropped();
-        let before = told.insert(log.name(), dropped).unwrap_or(0);
-        if dropped == before {
-            continue;
-        }
-        let cause = log.tally().cause();
-        let (kind, text) = match &cause {
+        let Some(loss) = log.tally().tell() else { continue };
+        let (kind, text) = match &loss.cause {
             Some(Loss::Write(error)) => ("write", Some(error.as_str())),
             Some(Loss::QueueFull) | None => ("queue_full", None),
         };
         let extra = [
             ("stream", Extra::Text(log.name().to_owned())),
-            ("dropped_total", Extra::Count(dropped)),
-            ("dropped", Extra::Count(dropped - before)),
+            ("since", Extra::Text(format!("{:.3}", clock::timestamp_of(loss.since)))),
+            ("dropped_total", Extra::Count(loss.dropped_total)),
+            ("dropped", Extra::Count(loss.dropped)),
         ];
         let event = Event {
             message: "log records were lost",
@@ -109,7 +101,7 @@ fn tell_loss(app: &App, told: &mut Told) {
         };
         app.logs.errors.write(Level::Error, clock::timestamp(), &event);
         // errors.log may be the one that cannot be written.
-        complain(log.name(), dropped);
+        complain(log.name(), loss.dropped_total);
     }
 }
 

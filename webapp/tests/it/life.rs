@@ -2,13 +2,18 @@ use std::{
     fs,
     io::Write,
     net::TcpListener,
+    os::unix::fs::symlink,
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
 
 use rustix::process::Signal;
+use shared::record::Value;
 
-use crate::{http, sandbox::Sandbox};
+use crate::{
+    http,
+    sandbox::{Sandbox, until},
+};
 
 #[test]
 fn a_taken_port_is_an_io_error() {
@@ -110,7 +115,7 @@ fn hangup_reopens_the_logs() {
     let log = webapp.sandbox.path("logs/requests.log");
     fs::rename(&log, webapp.sandbox.path("logs/requests.log.1")).unwrap();
     webapp.signal(Signal::HUP);
-    crate::sandbox::until(|| log.exists().then_some(())).unwrap();
+    until(|| log.exists().then_some(())).unwrap();
     webapp.get("/health?n=2");
     let record = webapp.record("requests", |_| true);
     assert_eq!((record.sequence, record.query.as_deref()), (2, Some("n=2")));
@@ -161,11 +166,32 @@ fn two_at_a_time(variable: &str) {
     let served = || http::send(webapp.address, http::head("GET", "/health", &[]).as_bytes());
     assert!(served().is_none());
     drop(open);
-    assert_eq!(crate::sandbox::until(served).unwrap().status, 200);
+    assert_eq!(until(served).unwrap().status, 200);
 }
 
 #[test]
 fn connections_have_a_limit_in_all_and_for_each_client() {
     two_at_a_time("MAX_CONNECTIONS");
     two_at_a_time("MAX_CONNECTIONS_PER_CLIENT");
+}
+
+#[test]
+fn what_a_full_disk_lost_is_told_with_when_it_began() {
+    let sandbox = Sandbox::new().unlimited();
+    fs::create_dir(sandbox.path("logs")).unwrap();
+    symlink("/dev/full", sandbox.path("logs/requests.log")).unwrap();
+    let mut webapp = sandbox.start();
+    let query = vec![format!("a={}", "\\".repeat(512)); 20].join("&");
+    // Over 20 KiB each, and 1 MiB may wait.
+    for _ in 0..100 {
+        assert_eq!(webapp.get(&format!("/?{query}")).status, 200);
+    }
+    until(|| webapp.get("/health").body.contains("degraded").then_some(())).unwrap();
+    webapp.stop();
+    let loss = webapp.record("errors", |r| r.action == "log_loss");
+    assert_eq!(loss.error_type.as_deref(), Some("write"));
+    let started = webapp.record("errors", |r| r.action == "startup");
+    let Some(Value::Text(since)) = loss.other.get("since") else { panic!("{loss:?}") };
+    assert_eq!(since.len(), loss.timestamp.len());
+    assert!(started.timestamp <= *since && *since <= loss.timestamp, "{since}");
 }

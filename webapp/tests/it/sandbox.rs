@@ -152,8 +152,12 @@ impl Webapp {
 
 impl Sandbox {
     pub(crate) fn log(&self, log: &str) -> String {
+        let path = self.path("logs").join(format!("{log}.log"));
         let mut text = String::new();
-        if let Ok(mut file) = fs::File::open(self.path("logs").join(format!("{log}.log"))) {
+        // `/dev/full` has no end.
+        if path.is_file()
+            && let Ok(mut file) = fs::File::open(path)
+        {
             file.read_to_string(&mut text).unwrap();
         }
         text
