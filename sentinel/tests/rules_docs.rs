@@ -63,3 +63,14 @@ fn every_word_of_the_language_is_in_the_guide() {
         assert!(GUIDE.contains(&format!("`{word}`")), "{word}");
     }
 }
+
+#[test]
+fn every_shipped_rule_is_in_the_guide_with_its_level() {
+    let text = include_str!("../../rules/default.toml");
+    let set = RuleSet::parse(&[("default.toml".into(), text.into())]).0.unwrap();
+    for rule in &set.rules {
+        let (level, _) = Level::ALL.iter().find(|(_, level)| *level == rule.level).unwrap();
+        let row = format!("\n| `{}` | {level} | ", rule.id);
+        assert!(GUIDE.contains(&row), "{row}");
+    }
+}
