@@ -16,7 +16,7 @@ use sentinel::{
 use shared::{
     Alert,
     alert::Observer,
-    record::{Record, action},
+    record::{Record, Value, action},
 };
 
 const TIME: &str = "2026-01-20T10:05:00.120Z";
@@ -467,7 +467,13 @@ fn what_goes_wrong_in_webapp_is_told_from_the_logs_it_stands_in() {
         timestamp: TIME.into(),
         ..Record::default()
     };
-    event(&error(action::LOG_LOSS), &["log-loss"]);
+    let mut lost = error(action::LOG_LOSS);
+    lost.other.insert("dropped".into(), Value::Count(7));
+    lost.other.insert("stream".into(), Value::Text("requests".into()));
+    lost.other.insert("since".into(), Value::Text(TIME.into()));
+    event(&lost, &["log-loss"]);
+    let told = alerts([lost].into_iter(), json);
+    assert_eq!(told[0].message, format!("7 records of requests were lost since {TIME}"));
     event(&error(action::PANIC), &["panic"]);
     event(&error(action::STARTUP), &[]);
     event(&error(action::HEARTBEAT), &[]);

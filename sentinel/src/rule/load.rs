@@ -1,12 +1,16 @@
 //! A path of rules → the texts of its files, and the rule set that they are.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use super::{RuleSet, Severity};
-use crate::failure::Failure;
+use crate::{failure::Failure, regular};
+
+/// Size of one rule file.
+pub const RULE_BYTES_MAX: u64 = 4 << 20;
 
 /// Why there are no rules to read.
 #[derive(Debug, thiserror::Error)]
@@ -66,11 +70,21 @@ pub fn read(path: &Path) -> Result<Vec<(String, String)>, Unreadable> {
     }
     paths
         .into_iter()
-        .map(|path| match fs::read_to_string(&path) {
+        .map(|path| match read_file(&path) {
             Ok(text) => Ok((path.display().to_string(), text)),
             Err(error) => Err(failed(&path, error)),
         })
         .collect()
+}
+
+fn read_file(path: &Path) -> io::Result<String> {
+    let (file, _) = regular::open(path)?;
+    let mut text = String::new();
+    file.take(RULE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > RULE_BYTES_MAX {
+        return Err(io::Error::other(format!("more than {RULE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
 }
 
 fn toml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -66,11 +66,13 @@ impl Reader<'_, '_> {
 }
 
 /// Fields that our logs, our decoders or ECS are known to provide.
-const KNOWN_FIELDS: [&str; 46] = [
+const KNOWN_FIELDS: [&str; 50] = [
     "@timestamp",
+    "blocked_hits",
     "client.ip",
     "client.address",
     "client.port",
+    "dropped",
     "error.message",
     "error.type",
     "event.action",
@@ -99,7 +101,9 @@ const KNOWN_FIELDS: [&str; 46] = [
     "service.instance",
     "service.name",
     "service.version",
+    "since",
     "source.ip",
+    "stream",
     "destination.ip",
     "trace.id",
     "truncated",
