@@ -54,6 +54,12 @@ pub fn excerpt(line: &[u8]) -> (Box<str>, bool) {
     (text.into_boxed_str(), truncated)
 }
 
+/// A value of a group as it is shown: what is very long is cut, and the fingerprint tells the rest.
+pub fn shown(mut value: String) -> String {
+    value.truncate(value.floor_char_boundary(EVIDENCE_BYTES_MAX));
+    value
+}
+
 /// The line of an alert, with its line feed.
 ///
 /// Everything in it that came from a log is data: what a terminal or an editor would obey (C0, DEL,

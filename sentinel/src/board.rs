@@ -70,7 +70,7 @@ pub struct File {
     pub lag_bytes: u64,
     /// RFC 3339; when a line of it was last evaluated.
     pub last_line_at: Option<String>,
-    /// `reading`, `rotated` or `unreadable`.
+    /// `reading`, `rotated`, `moved` (nothing is at its path) or `unreadable`.
     pub state: &'static str,
 }
 

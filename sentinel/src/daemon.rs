@@ -2,6 +2,7 @@
 //! stop. The only place of the detector that reads a clock.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::PathBuf,
     sync::{
@@ -23,15 +24,16 @@ use crate::{
         snapshot::Snapshot,
     },
     engine::Engine,
-    failure::Failure,
+    failure::{Failure, say},
     notice::Notice,
+    regular,
     rule::{
         RuleSet, Severity,
         load::{self, Loaded},
     },
     settings::Settings,
     sink::{alerts_log::AlertsLog, ring::Ring},
-    tail::{From, Tail, identity::FileRecord},
+    tail::{self, From, Tail, follow::AtPath, identity::FileRecord},
     time::Timestamp,
     turn::{Input, Turn},
 };
@@ -42,6 +44,9 @@ const RELOAD_EVERY: Duration = Duration::from_secs(1);
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
 /// Journal size from which a snapshot makes it short again.
 const JOURNAL_BYTES_MAX: u64 = 16 << 20;
+/// Inputs of turns since the snapshot from which one is made: they wait in memory for an alert, and a
+/// restart repeats them.
+const INPUTS_MAX: usize = 200_000;
 /// Between two attempts to write to a disk that is full.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop may take to read what is there.
@@ -90,26 +95,28 @@ pub struct Daemon {
     board: Arc<Board>,
     engine: Engine,
     tail: Tail,
-    from: From,
     journal: Journal,
     generation: u64,
     alerts_log: AlertsLog,
     since_frame: SinceFrame,
+    /// Inputs of turns since the snapshot.
+    inputs: usize,
     held: Option<Held>,
     notices: Vec<Notice>,
     /// The rule files as they were last read, or why they could not be.
     rules_seen: Result<Vec<(String, String)>, String>,
+    rules_changing: Option<Result<Vec<(String, String)>, String>>,
     rules_looked: Instant,
     snapshot_at: Instant,
     snapshot_due: bool,
     changed: bool,
+    is_stopped: bool,
 }
 
 /// What the next frame will hold.
 #[derive(Debug, Default)]
 struct SinceFrame {
     files: Vec<FileRecord>,
-    left: Vec<u32>,
     turns: Vec<Turn>,
 }
 
@@ -118,14 +125,8 @@ struct SinceFrame {
 struct Held {
     frame: Frame,
     alerts: Vec<(Alert, String)>,
-    progress: Progress,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Evaluated,
-    Journalled,
-    Appending,
+    /// The frame is written, and the lines are at least begun.
+    journalled: bool,
 }
 
 impl Daemon {
@@ -138,7 +139,6 @@ impl Daemon {
         rules: Loaded,
         observer: Observer,
         board: Arc<Board>,
-        say: impl Fn(&str),
     ) -> Result<Self, Failure> {
         let now = instant();
         let places = Places {
@@ -147,10 +147,20 @@ impl Daemon {
             state_dir: &settings.state_dir,
         };
         let set = Arc::new(rules.set);
-        let recovered = recover::recover(&places, set, observer, settings.from, now)
+        let mut recovered = recover::recover(&places, set, observer, settings.from, now)
             .map_err(|error| Failure::at("recover the state in", &settings.state_dir, &error))?;
         for remark in &recovered.remarks {
             say(remark);
+        }
+        if let Ok((file, metadata)) = regular::open(&settings.alerts)
+            && metadata.len() > 0
+            && !tail::holds_alerts(&file).unwrap_or(true)
+        {
+            return Err(Failure::Io(format!(
+                "{} holds something else than alerts: name another file with --alerts \
+                 (SENTINEL_ALERTS)",
+                settings.alerts.display()
+            )));
         }
         // Only now does alerts.log hold every alert that was raised.
         let ring = Ring::warmed(&settings.alerts)
@@ -158,27 +168,32 @@ impl Daemon {
         board.warm(ring);
         let alerts_log = AlertsLog::open(&settings.alerts)
             .map_err(|error| Failure::at("append to", &settings.alerts, &error))?;
+        // Looked at before the snapshot: where files begin, and what has to be told, is kept with it.
+        let mut look = recovered.tail.look(&mut recovered.engine, recovered.from, now);
+        recovered.notices.append(&mut look.notices);
         let generation = recovered.generation + 1;
         let journal =
-            snapshot(&recovered.engine, &recovered.tail, &alerts_log, generation, &settings)
+            snapshot(&recovered.engine, &recovered.tail, &recovered.notices, generation, &settings)
                 .map_err(|error| Failure::at("keep state in", &settings.state_dir, &error))?;
         let mut daemon = Self {
             settings,
             board,
             engine: recovered.engine,
             tail: recovered.tail,
-            from: recovered.from,
             journal,
             generation,
             alerts_log,
             since_frame: SinceFrame::default(),
+            inputs: 0,
             held: None,
             notices: recovered.notices,
             rules_seen: Ok(rules.files),
+            rules_changing: None,
             rules_looked: now,
             snapshot_at: now,
             snapshot_due: false,
             changed: false,
+            is_stopped: false,
         };
         daemon.rules_loaded();
         Ok(daemon)
@@ -203,7 +218,7 @@ impl Daemon {
             if stop_by.is_some_and(|by| at_end || now >= by) || (once && at_end) {
                 break;
             }
-            let wait = match (worked, self.is_stopped()) {
+            let wait = match (worked, self.is_stopped) {
                 (_, true) => RETRY_EVERY,
                 (true, _) => Duration::ZERO,
                 (false, _) => self.settings.poll_interval,
@@ -222,26 +237,25 @@ impl Daemon {
 
     /// One round. True if there may be more to do at once.
     fn pass(&mut self, now: Instant) -> bool {
+        // Also while the disk is full: what is rotated meanwhile must be held open.
+        let mut look = self.tail.look(&mut self.engine, From::Start, now);
+        self.snapshot_due |= look.left;
+        self.changed |= !look.fresh.is_empty();
+        self.since_frame.files.append(&mut look.fresh);
+        self.notices.append(&mut look.notices);
         if !self.deliver() {
             return false;
         }
         self.reload(now);
         let aged = self.changed && now.duration_since(self.snapshot_at) >= SNAPSHOT_EVERY;
-        if self.snapshot_due || aged || self.journal.size() >= JOURNAL_BYTES_MAX {
+        let full = self.journal.size() >= JOURNAL_BYTES_MAX || self.inputs >= INPUTS_MAX;
+        if self.snapshot_due || aged || full {
             let written = self.snapshot(now);
             if self.stopped(written) {
                 return false;
             }
         }
-        let mut look = self.tail.look(&mut self.engine, self.from, now);
-        // Only what is there at the very first look can lie in the past.
-        self.from = From::Start;
-        self.snapshot_due |= !look.left.is_empty();
-        self.changed |= !look.fresh.is_empty();
-        self.since_frame.files.append(&mut look.fresh);
-        self.since_frame.left.append(&mut look.left);
-        let mut notices = std::mem::take(&mut self.notices);
-        notices.append(&mut look.notices);
+        let notices = std::mem::take(&mut self.notices);
         self.turn(notices)
     }
 
@@ -261,21 +275,34 @@ impl Daemon {
             return false;
         }
         self.changed = true;
+        self.inputs += turn.inputs.len();
         self.since_frame.turns.push(turn);
-        if !alerts.is_empty() {
-            let since = std::mem::take(&mut self.since_frame);
-            let frame = Frame {
-                files: since.files,
-                left: since.left,
-                turns: since.turns,
-                alerts: alerts.iter().map(|(_, line)| line.as_str()).collect(),
-                seq: self.engine.state().seq,
-                mark: self.alerts_log.mark(),
-            };
-            self.held = Some(Held { frame, alerts, progress: Progress::Evaluated });
-            return self.deliver();
+        if alerts.is_empty() {
+            return true;
         }
-        true
+        let SinceFrame { files, turns } = std::mem::take(&mut self.since_frame);
+        let frame = Frame {
+            read: self.read_in(&turns),
+            files,
+            turns,
+            alerts: alerts.iter().map(|(_, line)| line.as_str()).collect(),
+            seq: self.engine.state().seq,
+            mark: self.alerts_log.mark(),
+        };
+        self.held = Some(Held { frame, alerts, journalled: false });
+        self.deliver()
+    }
+
+    /// The files that these turns read, as they stand now.
+    fn read_in(&self, turns: &[Turn]) -> Vec<FileRecord> {
+        let inputs = turns.iter().flat_map(|turn| &turn.inputs);
+        let read: BTreeSet<u32> = inputs
+            .filter_map(|input| match input {
+                Input::Lines { file, .. } => Some(*file),
+                Input::Notice(_) => None,
+            })
+            .collect();
+        read.into_iter().filter_map(|file| self.tail.record(file).cloned()).collect()
     }
 
     /// Takes held alerts as far as the disk lets them: journal, then alerts.log, then whoever asks.
@@ -294,17 +321,16 @@ impl Daemon {
     }
 
     fn advance(&mut self, held: &mut Held) -> io::Result<()> {
-        if held.progress == Progress::Evaluated {
-            held.frame.mark = self.alerts_log.ready()?;
-            self.journal.append(&held.frame)?;
-            held.progress = Progress::Journalled;
+        if held.journalled {
+            return self.alerts_log.retry();
         }
-        if held.progress == Progress::Journalled {
-            held.progress = Progress::Appending;
-            self.alerts_log.append(held.frame.alerts.as_bytes())
-        } else {
-            self.alerts_log.retry()
+        held.frame.mark = self.alerts_log.ready()?;
+        if let Some(fault) = self.alerts_log.rotation_fault() {
+            say(&format!("{} was not rotated: {fault}", self.settings.alerts.display()));
         }
+        self.journal.append(&held.frame)?;
+        held.journalled = true;
+        self.alerts_log.append(held.frame.alerts.as_bytes())
     }
 
     fn snapshot(&mut self, now: Instant) -> io::Result<()> {
@@ -314,8 +340,8 @@ impl Daemon {
         // Counted up whether it succeeds or not: a journal never belongs to two snapshots.
         self.generation += 1;
         self.journal =
-            snapshot(&self.engine, &self.tail, &self.alerts_log, self.generation, &self.settings)?;
-        self.since_frame = SinceFrame::default();
+            snapshot(&self.engine, &self.tail, &self.notices, self.generation, &self.settings)?;
+        (self.since_frame, self.inputs) = (SinceFrame::default(), 0);
         (self.snapshot_at, self.snapshot_due, self.changed) = (now, false, false);
         Ok(())
     }
@@ -330,6 +356,12 @@ impl Daemon {
         if read == self.rules_seen {
             return;
         }
+        // Half of a file that is being written is not meant: two looks must agree.
+        if self.rules_changing.as_ref() != Some(&read) {
+            self.rules_changing = Some(read);
+            return;
+        }
+        self.rules_changing = None;
         self.rules_seen = read;
         let fault = match self.rules_seen.as_deref().map(RuleSet::parse) {
             Ok((Some(rules), _)) => {
@@ -361,15 +393,17 @@ impl Daemon {
     }
 
     /// Notes what keeps the evaluator from going on, or that nothing does.
-    fn stopped(&self, result: io::Result<()>) -> bool {
+    fn stopped(&mut self, result: io::Result<()>) -> bool {
         let error = result.err().map(|error| error.to_string());
         let stopped = error.is_some();
+        match (&error, self.is_stopped) {
+            (Some(error), false) => say(&format!("evaluation stops until this is mended: {error}")),
+            (None, true) => say("evaluation goes on"),
+            _ => {}
+        }
+        self.is_stopped = stopped;
         self.board.update(|status| status.stopped_by = error);
         stopped
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.board.status().stopped_by.is_some()
     }
 
     fn show(&self) {
@@ -384,10 +418,11 @@ impl Daemon {
                 size: tailed.size.max(tailed.record.offset),
                 lag_bytes: tailed.lag(),
                 last_line_at: tailed.last_line.map(Timestamp::rfc3339),
-                state: match (&tailed.fault, tailed.rotated) {
+                state: match (&tailed.fault, tailed.at_path) {
                     (Some(_), _) => "unreadable",
-                    (None, true) => "rotated",
-                    (None, false) => "reading",
+                    (None, AtPath::Same) => "reading",
+                    (None, AtPath::Other) => "rotated",
+                    (None, AtPath::Nothing) => "moved",
                 },
             })
             .collect();
@@ -410,16 +445,17 @@ impl Daemon {
 fn snapshot(
     engine: &Engine,
     tail: &Tail,
-    alerts_log: &AlertsLog,
+    notices: &[Notice],
     generation: u64,
     settings: &Settings,
 ) -> io::Result<Journal> {
     let snapshot = Snapshot {
         generation,
         state: engine.state(),
-        files: tail.files().iter().map(|tailed| tailed.record.clone()).collect(),
+        files: tail.records(),
+        lost: tail.lost().to_vec(),
         next_file: tail.next_file(),
-        alerts: alerts_log.mark(),
+        notices: notices.to_vec(),
     };
     snapshot.write(&settings.state_dir)?;
     Journal::begin(&settings.state_dir, generation)

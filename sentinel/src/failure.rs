@@ -1,6 +1,11 @@
-//! Why a command ends early, and the exit code that says so.
+//! What is said to whoever started sentinel: why a command ends early, and with which exit code.
 
-use std::{fmt, io, path::Path, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+};
 
 /// What went wrong, for whoever started the command: one message that says what, where and what to
 /// do.
@@ -38,4 +43,11 @@ impl fmt::Display for Failure {
             }
         }
     }
+}
+
+/// Says something on standard error, each line with the program's name before it.
+pub fn say(message: &str) {
+    let said: String = message.lines().map(|line| format!("sentinel: {line}\n")).collect();
+    // Nobody may be reading any more, and that must not end the daemon.
+    drop(io::stderr().write_all(said.as_bytes()));
 }

@@ -19,6 +19,9 @@ pub const GROUPS_MAX: usize = 100_000;
 /// each; under a flood of groups only places are.
 pub const EVIDENCE_GROUPS_MAX: usize = 2_000;
 
+/// From so many on, groups whose time is over are given up now and then.
+const SWEEP_MIN: usize = 1_024;
+
 /// Groups looked at to find the one that makes room.
 const SAMPLE: usize = 16;
 
@@ -67,6 +70,9 @@ pub struct Groups {
     slots: Vec<Group>,
     /// Chooses whom to look at for room. A part of the state, so that a restart chooses alike.
     random: u64,
+    /// How many there may be until those whose time is over are given up: twice what the last sweep
+    /// left, so that a sweep costs little for each group.
+    sweep_at: usize,
     #[serde(skip)]
     index: HashMap<u128, usize>,
 }
@@ -86,12 +92,15 @@ impl Groups {
         memory: Memory,
     ) -> (&mut Group, bool) {
         if self.index.len() != self.slots.len() {
-            self.index = self.slots.iter().enumerate().map(|(i, group)| (group.key, i)).collect();
+            self.number();
         }
         let mut live_lost = false;
         let slot = match self.index.get(&key) {
             Some(slot) => *slot,
             None => {
+                if self.slots.len() >= self.sweep_at.max(SWEEP_MIN).min(most) {
+                    self.sweep(now, memory);
+                }
                 if self.slots.len() >= most {
                     live_lost = self.make_room(now, memory);
                 }
@@ -115,6 +124,16 @@ impl Groups {
     /// No group is kept.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    fn sweep(&mut self, now: Timestamp, memory: Memory) {
+        self.slots.retain(|group| !group.is_expired(now, memory));
+        self.sweep_at = 2 * self.slots.len();
+        self.number();
+    }
+
+    fn number(&mut self) {
+        self.index = self.slots.iter().enumerate().map(|(i, group)| (group.key, i)).collect();
     }
 
     /// Gives up the least missed of a sample: an expired group, else the one with the least
@@ -191,6 +210,15 @@ mod tests {
             hit(&mut groups, 8, key, 201);
         }
         assert!(groups.index.contains_key(&1));
+    }
+
+    #[test]
+    fn groups_whose_time_is_over_do_not_stay() {
+        let mut groups = Groups::default();
+        for key in 0..100_000 {
+            hit(&mut groups, GROUPS_MAX, key, i64::try_from(key).unwrap());
+            assert!(groups.len() <= SWEEP_MIN);
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod sink;
 pub mod board;
 pub mod socket;
 pub mod failure;
+pub mod regular;
 pub mod settings;
 pub mod watch;
 pub mod daemon;

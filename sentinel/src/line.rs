@@ -71,19 +71,21 @@ impl Buffer {
         self.bytes.get(..self.whole).unwrap_or_default()
     }
 
-    /// Reads until a line is finished or the source has no more. `read` is given where to read
-    /// and fills what it can, as `pread` does.
+    /// Reads until a line is finished or the source has no more, `piece` bytes at a time and at most
+    /// 256 KiB. `read` is given where to read and fills what it can, as `pread` does.
     ///
     /// # Errors
     /// Those of `read`; what was read before stays.
     pub fn fill(
         &mut self,
+        piece: u64,
         mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<()> {
         self.at_end = false;
+        let piece = usize::try_from(piece).unwrap_or(READ_BYTES).min(READ_BYTES);
         while self.whole == 0 {
             let (known, from) = (self.bytes.len(), self.read_to());
-            self.bytes.resize(known + READ_BYTES, 0);
+            self.bytes.resize(known + piece, 0);
             let got = read(self.bytes.get_mut(known..).unwrap_or_default(), from);
             self.bytes.truncate(known + *got.as_ref().unwrap_or(&0));
             if got? == 0 {
@@ -113,6 +115,11 @@ impl Buffer {
     /// What stands after the last line end becomes a line: its source will not grow again.
     pub fn finish(&mut self) {
         self.whole = self.bytes.len();
+    }
+
+    /// The last bytes that were read, as many as `most`; fewer if fewer are here.
+    pub fn last(&self, most: usize) -> &[u8] {
+        self.bytes.get(self.bytes.len().saturating_sub(most)..).unwrap_or_default()
     }
 
     /// There is an unfinished line.
@@ -198,7 +205,7 @@ mod tests {
                 into[..n].copy_from_slice(&rest[..n]);
                 Ok(n)
             };
-            buffer.fill(read).unwrap();
+            buffer.fill(u64::MAX, read).unwrap();
             let whole = buffer.whole().len();
             if whole == 0 {
                 return (lines, buffer.position());
@@ -243,9 +250,9 @@ mod tests {
             into[..bytes.len()].copy_from_slice(bytes);
             Ok(bytes.len())
         };
-        buffer.fill(&mut read).unwrap();
+        buffer.fill(u64::MAX, &mut read).unwrap();
         buffer.take(2, |line| assert_eq!(line.offset, 10));
-        buffer.fill(&mut read).unwrap();
+        buffer.fill(u64::MAX, &mut read).unwrap();
         assert!(buffer.whole().is_empty() && buffer.has_fragment() && !buffer.more());
         buffer.finish();
         let mut seen = Vec::new();
@@ -285,7 +292,7 @@ mod tests {
         let mut buffer = Buffer::at(0);
         let mut left = 100;
         buffer
-            .fill(|into, _| {
+            .fill(u64::MAX, |into, _| {
                 into.fill(b'x');
                 left -= 1;
                 Ok(if left > 0 { into.len() } else { 0 })

@@ -1,14 +1,11 @@
 //! The command line of sentinel.
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io, path::PathBuf, process::ExitCode};
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use sentinel::{
     command::{check, healthcheck, replay, run},
+    failure::say,
     settings::{RunArgs, Where},
 };
 
@@ -66,9 +63,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let name = Cli::command().get_name().to_owned();
-            // There is nowhere left to say that this could not be said.
-            drop(writeln!(io::stderr(), "{name}: {failure}"));
+            say(&failure.to_string());
             failure.code()
         }
     }

@@ -12,10 +12,10 @@ pub struct Where {
     /// Directory of the logs
     #[arg(long, env = "SENTINEL_LOG_DIR", value_name = "DIR", default_value = "logs")]
     pub log_dir: PathBuf,
-    /// Directory of sentinel's own state [default: <log-dir>/.sentinel]
+    /// Directory of sentinel's own state [default: LOG_DIR/.sentinel]
     #[arg(long, env = "SENTINEL_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Unix socket that answers [default: <state-dir>/sentinel.sock]
+    /// Unix socket that answers [default: STATE_DIR/sentinel.sock]
     #[arg(long, env = "SENTINEL_SOCKET", value_name = "PATH")]
     pub socket: Option<PathBuf>,
 }
@@ -41,7 +41,7 @@ pub struct RunArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc here would become the help of every flag in it")]
     pub places: Where,
-    /// File that alerts are appended to [default: <log-dir>/alerts.log]
+    /// File that alerts are appended to [default: LOG_DIR/alerts.log]
     #[arg(long, env = "SENTINEL_ALERTS", value_name = "PATH")]
     pub alerts: Option<PathBuf>,
     /// Where reading begins in files that are there at the very first start: start or end

@@ -74,6 +74,42 @@ fn directories_and_files_that_cannot_be_used() {
 }
 
 #[test]
+fn files_of_another_kind_are_neither_removed_nor_written_to() {
+    let sandbox = Sandbox::new(RULES);
+    fs::write(sandbox.path("precious"), "keep me\n").unwrap();
+    let run = |flag| ["--rules", "rules.toml", flag, "precious"];
+    check(&sandbox, &run("--socket"), 3, &["precious", "no socket", "--socket"]);
+    check(&sandbox, &run("--alerts"), 3, &["precious", "something else than alerts", "--alerts"]);
+    assert_eq!(fs::read_to_string(sandbox.path("precious")).unwrap(), "keep me\n");
+}
+
+#[test]
+fn a_pipe_or_a_device_among_the_rules_blocks_nothing() {
+    let sandbox = Sandbox::new(RULES);
+    fs::create_dir(sandbox.path("rules")).unwrap();
+    fs::copy(sandbox.path("rules.toml"), sandbox.path("rules/a.toml")).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let pipe = sandbox.path("rules/pipe.toml");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    check(&sandbox, &["--rules", "rules"], 2, &["pipe.toml", "not a regular file"]);
+    check(&sandbox, &["--rules", "/dev/zero"], 2, &["/dev/zero", "not a regular file"]);
+    fs::remove_file(&pipe).unwrap();
+    let huge = fs::File::create(sandbox.path("rules/huge.toml")).unwrap();
+    huge.set_len(5 << 20).unwrap();
+    check(&sandbox, &["--rules", "rules"], 2, &["huge.toml", "more than"]);
+}
+
+#[test]
+fn alerts_that_replay_cannot_write_are_not_passed_over() {
+    let sandbox = Sandbox::new(RULES);
+    sandbox.log("a.log", &["a".to_owned()]);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut replay = sandbox.command(&["replay", "--rules", "rules.toml", "logs/a.log"]);
+    let output = replay.stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
+
+#[test]
 fn a_second_sentinel_on_the_same_state_or_socket() {
     let sandbox = Sandbox::new(RULES);
     let _sentinel = sandbox.start();

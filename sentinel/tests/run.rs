@@ -130,10 +130,121 @@ fn a_truncated_file_is_told_and_read_from_its_start() {
 }
 
 #[test]
+fn a_file_written_anew_while_sentinel_was_down_is_told_and_read() {
+    let sandbox = Sandbox::new(RULES);
+    let mut sentinel = sandbox.start();
+    sandbox.log("requests.log", &[admin(1)]);
+    expect(&sandbox, &["1"]);
+    sentinel.kill();
+    fs::write(sandbox.path("logs/requests.log"), format!("{}\n{}\n", admin(20), admin(30)))
+        .unwrap();
+    let _sentinel = sandbox.start();
+    let alerts = sandbox.expect_alerts(4);
+    let said: Vec<_> = alerts.iter().map(|alert| alert.message.as_str()).collect();
+    assert_eq!((alerts[1].rule.id.as_str(), &said[2..]), ("sentinel.gap", &["20", "30"][..]));
+}
+
+#[test]
+fn a_file_rotated_twice_while_sentinel_was_down_is_read_with_the_one_between() {
+    let sandbox = Sandbox::new(RULES);
+    let logs = sandbox.path("logs");
+    let name = |number: u32| logs.join(format!("requests.log.{number}"));
+    sandbox.log("requests.log.1", &[admin(100)]);
+    sandbox.log("requests.log", &[admin(1)]);
+    let mut sentinel = sandbox.start();
+    expect(&sandbox, &["1"]);
+    sentinel.kill();
+    fs::rename(name(1), name(3)).unwrap();
+    fs::rename(logs.join("requests.log"), name(2)).unwrap();
+    sandbox.log("requests.log", &[admin(2)]);
+    fs::rename(logs.join("requests.log"), name(1)).unwrap();
+    sandbox.log("requests.log", &[admin(3)]);
+    let _sentinel = sandbox.start();
+    let mut said: Vec<_> =
+        sandbox.expect_alerts(3).iter().map(|alert| alert.message.clone()).collect();
+    said.sort();
+    assert_eq!(said, ["1", "2", "3"]);
+}
+
+#[test]
+fn a_file_that_was_away_goes_on_where_it_was() {
+    let sandbox = Sandbox::new(RULES);
+    let (here, away) = (sandbox.path("logs/requests.log"), sandbox.path("away"));
+    sandbox.log("requests.log", &[admin(1)]);
+    let mut sentinel = sandbox.start();
+    expect(&sandbox, &["1"]);
+    assert_eq!(sentinel.terminate(), 0);
+    fs::rename(&here, &away).unwrap();
+    for _ in 0..2 {
+        let mut sentinel = sandbox.start();
+        let told = sandbox.expect_alerts(2);
+        assert_eq!(told[1].group["reason"], "rotated_away", "told once, at the first start alone");
+        sentinel.kill();
+    }
+    let _sentinel = sandbox.start();
+    fs::rename(&away, &here).unwrap();
+    sandbox.log("requests.log", &[admin(2)]);
+    assert_eq!(sandbox.expect_alerts(3)[2].message, "2");
+}
+
+#[test]
+fn an_unfinished_line_that_was_cut_off_is_not_glued_to_what_follows() {
+    let sandbox = Sandbox::new(RULES);
+    sandbox.append("requests.log", &"x".repeat(200_000));
+    let _sentinel = sandbox.start();
+    sandbox.log("other.log", &[admin(1)]);
+    expect(&sandbox, &["1"]);
+    fs::write(sandbox.path("logs/requests.log"), format!("{}\n", admin(2))).unwrap();
+    expect(&sandbox, &["1", "2"]);
+}
+
+#[test]
+fn a_source_that_is_declared_later_takes_over_its_file() {
+    let sandbox = Sandbox::new(RULES);
+    sandbox.log("requests.log", &[admin(1)]);
+    let _sentinel = sandbox.start();
+    expect(&sandbox, &["1"]);
+    let source = "[[source]]\nname = \"web\"\npath = [\"requests.log\"]\n";
+    sandbox.rules(&format!("{source}{}", RULES.replace("id =", "source = [\"web\"]\nid =")));
+    wait(
+        "the new source",
+        || sandbox.explain(),
+        || sandbox.get("/v1/status")["files"][0]["source"] == "web",
+    );
+    sandbox.log("requests.log", &[admin(2)]);
+    expect(&sandbox, &["1", "2"]);
+    let output = sandbox.output(&["replay", "--rules", "rules.toml", "logs/requests.log"]);
+    let replayed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(replayed.lines().count(), 2, "replay knows the source too: {replayed}");
+}
+
+#[test]
+fn two_sentinels_over_one_directory_do_not_feed_each_other() {
+    let everything = RULES.replace(r#""url.path" = "/admin""#, r#"line = { contains = "admin" }"#);
+    let sandbox = Sandbox::new(&everything);
+    let _one = sandbox.start();
+    let other = ["--rules", "rules.toml", "--state-dir", "other", "--alerts", "logs/other.log"];
+    let _two = sandbox.start_with(&other);
+    sandbox.log("requests.log", &[admin(1)]);
+    wait(
+        "the other's alert",
+        || sandbox.explain(),
+        || {
+            fs::read_to_string(sandbox.path("logs/other.log"))
+                .is_ok_and(|text| text.ends_with('\n'))
+        },
+    );
+    sandbox.log("requests.log", &[admin(2)]);
+    expect(&sandbox, &["1", "2"]);
+}
+
+#[test]
 fn from_end_skips_what_is_there_at_the_first_start_alone() {
     let sandbox = Sandbox::new(RULES);
     sandbox.log("requests.log", &[admin(1)]);
     let args = ["--rules", "rules.toml", "--from", "end"];
+    // Killed before anything happened: what was skipped stays skipped.
+    sandbox.start_with(&args).kill();
     let mut sentinel = sandbox.start_with(&args);
     sandbox.log("requests.log", &[admin(2)]);
     sandbox.log("new.log", &[admin(3)]);

@@ -21,8 +21,8 @@ const MAGIC: &[u8] = b"sentinel journal 1\n";
 pub struct Frame {
     /// Files that are new, as they were first seen.
     pub files: Vec<FileRecord>,
-    /// Files that are not tailed any more: settled, or replaced by a new one.
-    pub left: Vec<u32>,
+    /// Every file that the turns read, as it stood after them: by this it is known to be the same.
+    pub read: Vec<FileRecord>,
     /// In their order. Only the last one raised alerts.
     pub turns: Vec<Turn>,
     /// The alerts' lines, as they are appended.

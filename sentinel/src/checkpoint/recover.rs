@@ -1,7 +1,7 @@
 //! From what is on disk back to the one point where everything stood: the snapshot, the journalled
 //! turns again in their own order and time, and the alerts they had raised, each once.
 
-use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Instant};
+use std::{io, path::Path, sync::Arc, time::Instant};
 
 use shared::alert::Observer;
 
@@ -79,7 +79,7 @@ fn begin(
     let lost = seq > 0 || matches!(missing, Missing::Broken);
     let mut recovered = Recovered {
         engine: Engine::new(rules, state, observer),
-        tail: Tail::new(places.log_dir, places.alerts, 1),
+        tail: Tail::new(places.log_dir, places.alerts, 1, Vec::new()),
         generation: 0,
         notices: Vec::new(),
         remarks: Vec::new(),
@@ -113,21 +113,24 @@ fn resume(
 ) -> io::Result<Recovered> {
     let mut recovered = Recovered {
         engine: Engine::new(rules, snapshot.state, observer),
-        tail: Tail::new(places.log_dir, places.alerts, snapshot.next_file),
+        tail: Tail::new(places.log_dir, places.alerts, snapshot.next_file, snapshot.lost),
         generation: snapshot.generation,
         notices: Vec::new(),
         remarks: Vec::new(),
         from: From::Start,
     };
-    let mut gone = BTreeMap::new();
-    for record in snapshot.files {
-        recovered.open(record, &mut gone, now);
-    }
     let frames = Journal::read(places.state_dir, snapshot.generation)?;
-    for frame in &frames {
-        recovered.repeat(frame, &mut gone, now);
+    if frames.is_empty() {
+        // Else the first frame has told them.
+        recovered.notices = snapshot.notices;
     }
-    recovered.notices.extend(gone.into_values());
+    for record in snapshot.files {
+        recovered.open(record, now);
+    }
+    for frame in &frames {
+        recovered.repeat(frame, now);
+    }
+    recovered.tail.replaced(&mut recovered.engine);
     let seq = recovered.engine.state().seq;
     recovered.engine.repeated(frames.last().map_or(seq, |frame| frame.seq));
     // A frame is written only when the alerts of the one before stand in their file.
@@ -144,14 +147,20 @@ fn resume(
 }
 
 impl Recovered {
-    fn open(&mut self, record: FileRecord, gone: &mut BTreeMap<u32, Notice>, now: Instant) {
-        let file = record.file;
-        gone.extend(self.tail.resume(record, &mut self.engine, now).map(|gap| (file, gap)));
+    fn open(&mut self, record: FileRecord, now: Instant) {
+        let gap = self.tail.resume(record, &mut self.engine, now);
+        self.notices.extend(gap);
     }
 
-    fn repeat(&mut self, frame: &Frame, gone: &mut BTreeMap<u32, Notice>, now: Instant) {
+    fn repeat(&mut self, frame: &Frame, now: Instant) {
         for record in &frame.files {
-            self.open(record.clone(), gone, now);
+            self.open(record.clone(), now);
+        }
+        for record in &frame.read {
+            // Replaced since: what stands there now was never evaluated, and will be found as new.
+            if !self.tail.holds(record) {
+                self.tail.forget(record.file);
+            }
         }
         for turn in &frame.turns {
             for input in &turn.inputs {
@@ -167,11 +176,6 @@ impl Recovered {
                     }
                 }
             }
-        }
-        for file in &frame.left {
-            // Whatever there was to say of it stands in the frame.
-            gone.remove(file);
-            self.tail.forget(*file);
         }
     }
 

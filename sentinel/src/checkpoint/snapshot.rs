@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use crate::{engine::State, sink::alerts_log::Mark, tail::identity::FileRecord};
+use crate::{engine::State, notice::Notice, tail::identity::FileRecord};
 
 const NAME: &str = "snapshot";
 const MAGIC: &[u8] = b"sentinel snapshot 1\n";
@@ -24,10 +24,12 @@ pub struct Snapshot<S> {
     pub state: S,
     /// The files that were tailed.
     pub files: Vec<FileRecord>,
+    /// Files that were not there, and have been told.
+    pub lost: Vec<FileRecord>,
     /// The number of the next file.
     pub next_file: u32,
-    /// Where alerts.log ended.
-    pub alerts: Mark,
+    /// What still has to be told.
+    pub notices: Vec<Notice>,
 }
 
 /// Why there is no snapshot to go on from.

@@ -17,8 +17,9 @@ use crate::{
     failure::Failure,
     line::Buffer,
     merge::{self, Ready},
+    regular,
     rule::load,
-    tail::identity,
+    tail::discover,
 };
 
 /// A file of the past.
@@ -44,7 +45,7 @@ pub fn replay(rules: &Path, files: &[PathBuf], out: &mut dyn Write) -> Result<()
     let mut broken = None;
     while broken.is_none() {
         for one in &mut past {
-            let filled = one.buffer.fill(|into, _| one.reader.read(into));
+            let filled = one.buffer.fill(u64::MAX, |into, _| one.reader.read(into));
             filled.map_err(|error| Failure::at("read", &one.path, &error))?;
             if one.buffer.whole().is_empty() {
                 // The last line need not be ended.
@@ -52,7 +53,7 @@ pub fn replay(rules: &Path, files: &[PathBuf], out: &mut dyn Write) -> Result<()
             }
         }
         if past.iter().all(|one| one.buffer.whole().is_empty()) {
-            return Ok(());
+            break;
         }
         let mut emit = |alert: Alert| {
             if broken.is_none() {
@@ -64,7 +65,7 @@ pub fn replay(rules: &Path, files: &[PathBuf], out: &mut dyn Write) -> Result<()
             buffer.take(len, |line| engine.line(origin, &line, Now::Replay, &mut emit));
         }
     }
-    match broken {
+    match broken.or_else(|| out.flush().err()) {
         // Whoever reads has seen enough.
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Some(error) => Err(Failure::Io(format!("cannot write alerts: {error}"))),
@@ -85,15 +86,13 @@ fn runs(past: &[Past], engine: &Engine) -> Vec<(usize, usize)> {
 
 fn open(path: &Path, number: u32, engine: &mut Engine) -> Result<Past, Failure> {
     let failed = |error: io::Error| Failure::at("read", path, &error);
-    let (mut file, _) = identity::open(path).map_err(failed)?;
+    let (mut file, _) = regular::open(path).map_err(failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let plain = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
     let gzipped = starts_as_gzip(&mut file).map_err(failed)?;
     let reader: Box<dyn Read> =
         if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    // access.log, access.log.1 and access.log-20260120.gz are one source.
-    let source = plain.split_once(".log").map_or(plain.as_str(), |(stem, _)| stem);
-    let origin = engine.origin(number, source, &name);
+    let source = discover::source_of(path, engine.rules());
+    let origin = engine.origin(number, &source, &name);
     Ok(Past { path: path.to_owned(), reader, buffer: Buffer::default(), origin })
 }
 

@@ -1,13 +1,6 @@
 //! `sentinel run`: the daemon, its socket and its signals.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::PathBuf,
-    sync::Arc,
-    thread,
-    time::Instant,
-};
+use std::{fs, io, path::PathBuf, sync::Arc, thread, time::Instant};
 
 use shared::alert::Observer;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     board::{Board, Status},
     daemon::{self, Daemon},
-    failure::Failure,
+    failure::{Failure, say},
     rule::load::{self, Loaded},
     settings::Settings,
     socket, watch,
@@ -78,7 +71,7 @@ async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Resu
     let (done, mut ended) = tokio::sync::oneshot::channel();
     let evaluator = thread::Builder::new().name("evaluator".into()).spawn(move || {
         let state_dir = settings.state_dir.clone();
-        let result = Daemon::start(settings, rules, observer(), shown, say).and_then(|daemon| {
+        let result = Daemon::start(settings, rules, observer(), shown).and_then(|daemon| {
             say(&started);
             daemon
                 .run(&calls, once)
@@ -119,11 +112,6 @@ impl Drop for Bound {
         // Whoever starts next removes it otherwise.
         drop(fs::remove_file(&self.0));
     }
-}
-
-fn say(message: &str) {
-    // Nobody may be reading any more, and that must not end the daemon.
-    drop(writeln!(io::stderr(), "{message}"));
 }
 
 #[expect(clippy::disallowed_methods, reason = "the start is told by the clock")]

@@ -35,7 +35,9 @@ impl Engine {
         };
         let group = found.group();
         let key = hash(install, group.iter().map(|(_, value)| value.as_ref()));
-        let keep_text = remembered.groups.len() <= EVIDENCE_GROUPS_MAX;
+        // What trips at once waits for nothing and takes no memory.
+        let keep_text =
+            rule.correlation.is_none() || remembered.groups.len() <= EVIDENCE_GROUPS_MAX;
         let memory = Memory { timespan, cooldown: rule.cooldown };
         let (group, live_lost) = remembered.groups.at(key, found.time.at, memory);
         if group.is_cooling(found.time.at, rule.cooldown) {

@@ -20,8 +20,13 @@ impl Engine {
     /// The alert of a trip.
     pub(super) fn raise(&mut self, found: &Found<'_>, trip: Trip, now: Now) -> Alert {
         let rule = found.rule;
-        let group: BTreeMap<String, String> =
-            found.group().into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let group: BTreeMap<&str, _> = found.group().into_iter().collect();
+        let fingerprint =
+            alert::fingerprint(&rule.id, group.iter().map(|(name, value)| (*name, value.as_ref())));
+        let group = group
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), alert::shown(value.into_owned())))
+            .collect();
         let count = match rule.correlation.as_ref() {
             Some(of) => u64::from(of.gte.get()),
             None => 1,
@@ -45,8 +50,6 @@ impl Engine {
                 alert::evidence(source, file, &hit.line)
             })
             .collect();
-        let fingerprint =
-            alert::fingerprint(&rule.id, group.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         self.number(found.time.at, now, |seq, id, created, observer| Alert {
             timestamp: found.time.at.rfc3339(),
             schema: contract::SCHEMA.into(),

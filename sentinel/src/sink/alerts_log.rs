@@ -33,6 +33,8 @@ pub struct AlertsLog {
     mark: Mark,
     /// What a full disk left unwritten of the last append.
     unwritten: Vec<u8>,
+    rotate_at: u64,
+    rotation_fault: Option<io::Error>,
 }
 
 /// What became of the alerts that were journalled last.
@@ -51,21 +53,33 @@ impl AlertsLog {
     /// It cannot be opened for appending.
     pub fn open(path: &Path) -> io::Result<Self> {
         let (file, mark) = append_to(path)?;
-        Ok(Self { path: path.to_owned(), file, mark, unwritten: Vec::new() })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            mark,
+            unwritten: Vec::new(),
+            rotate_at: ALERTS_BYTES_MAX,
+            rotation_fault: None,
+        })
     }
 
     /// Where the next append begins; at the path, whatever others have done there.
     ///
     /// # Errors
-    /// The file cannot be opened or rotated.
+    /// The file cannot be opened.
     pub fn ready(&mut self) -> io::Result<Mark> {
         let at_path = fs::metadata(&self.path).ok().map(|found| Inode::from(&found));
         if at_path != Some(self.mark.inode) {
             (self.file, self.mark) = append_to(&self.path)?;
         }
         self.mark.len = self.file.metadata()?.len();
-        if self.mark.len >= ALERTS_BYTES_MAX {
-            self.rotate()?;
+        if self.mark.len >= self.rotate_at {
+            // Alerts matter more than the size of their file: it grows on where it cannot be renamed.
+            self.rotation_fault = self.rotate().err();
+            self.rotate_at = match &self.rotation_fault {
+                Some(_) => self.mark.len + ALERTS_BYTES_MAX,
+                None => ALERTS_BYTES_MAX,
+            };
         }
         Ok(self.mark)
     }
@@ -105,12 +119,16 @@ impl AlertsLog {
         self.mark
     }
 
+    /// Why the file was not rotated, if it was to be; told once.
+    pub fn rotation_fault(&mut self) -> Option<io::Error> {
+        self.rotation_fault.take()
+    }
+
     fn rotate(&mut self) -> io::Result<()> {
-        for number in (1..ALERTS_FILES_KEPT).rev() {
-            match fs::rename(self.numbered(number), self.numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        // Up to the first free number: after a failure the next attempt moves nothing twice.
+        let free = (1..ALERTS_FILES_KEPT).find(|number| !self.numbered(*number).exists());
+        for number in (1..free.unwrap_or(ALERTS_FILES_KEPT)).rev() {
+            fs::rename(self.numbered(number), self.numbered(number + 1))?;
         }
         fs::rename(&self.path, self.numbered(1))?;
         (self.file, self.mark) = append_to(&self.path)?;

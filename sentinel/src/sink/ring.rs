@@ -68,15 +68,25 @@ impl Default for Query {
 }
 
 impl Ring {
-    /// The ring as the end of an `alerts.log` fills it. What is no alert there is passed over.
+    /// The ring as the end of an `alerts.log`, and of the one rotated before it, fills it. What is no alert there is passed over.
     ///
     /// # Errors
     /// The file is there and cannot be read.
     pub fn warmed(alerts_log: &Path) -> io::Result<Self> {
         let mut ring = Self::default();
-        let mut file = match File::open(alerts_log) {
+        let mut rotated = alerts_log.as_os_str().to_owned();
+        rotated.push(".1");
+        // The newest rotated file first: the file itself may have just begun.
+        for path in [Path::new(&rotated), alerts_log] {
+            ring.read(path)?;
+        }
+        Ok(ring)
+    }
+
+    fn read(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = match File::open(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ring),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
         let from = file.metadata()?.len().saturating_sub(WARM_BYTES_MAX);
@@ -87,10 +97,10 @@ impl Ring {
             if let Ok(alert) = serde_json::from_slice(line)
                 && let Ok(line) = std::str::from_utf8(line)
             {
-                ring.push(alert, line);
+                self.push(alert, line);
             }
         }
-        Ok(ring)
+        Ok(())
     }
 
     /// Adds an alert and its line.

@@ -6,7 +6,10 @@ pub mod query;
 use std::{
     convert::Infallible,
     fs, io,
-    os::unix::{fs::PermissionsExt as _, net::UnixStream as Probe},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::UnixStream as Probe,
+    },
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -28,8 +31,9 @@ use crate::{board::Board, failure::Failure};
 
 /// Connections answered at the same time; further ones wait.
 const CONNECTIONS_MAX: usize = 64;
-/// For a whole head, and between two requests of a connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a whole head, and between two requests of a connection: whoever holds a place without asking
+/// gives it up soon.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 const BUFFER_BYTES_MAX: usize = 16 << 10;
 
 /// Binds the socket, mode 0660.
@@ -54,8 +58,16 @@ pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
                 path.display()
             )));
         }
-        // Nobody listens: it was left behind.
+        // Nobody listens: it was left behind. Another kind of file refuses a connection too, and is
+        // not ours to remove.
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            let found = fs::symlink_metadata(path).map_err(failed)?;
+            if !found.file_type().is_socket() {
+                return Err(Failure::Io(format!(
+                    "{} is there and is no socket: name another path with --socket (SENTINEL_SOCKET)",
+                    path.display()
+                )));
+            }
             fs::remove_file(path).map_err(failed)?;
         }
         Err(_) => {}
@@ -123,7 +135,8 @@ fn respond<B>(request: &Request<B>, board: &Board) -> Response<Full<Bytes>> {
     reason = "whether something still moves is asked of the clock"
 )]
 fn is_alive(board: &Board) -> bool {
-    board.is_alive(Instant::now())
+    // Before it is ready it repeats what was journalled, for as long as that takes.
+    !board.is_ready() || board.is_alive(Instant::now())
 }
 
 fn alerts<B>(request: &Request<B>, board: &Board) -> Response<Full<Bytes>> {

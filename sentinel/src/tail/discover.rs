@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::rule::RuleSet;
+use crate::{engine::Engine, rule::RuleSet};
 
 /// The files that sources name now, each with the name of its source, by path. A path that two
 /// sources name belongs to the first.
@@ -43,4 +43,25 @@ pub fn paths(log_dir: &Path, rules: &RuleSet) -> io::Result<Vec<(PathBuf, String
         }
     }
     Ok(found.into_iter().collect())
+}
+
+/// Whether a source names that path.
+pub fn is_source(path: &Path, log_dir: &Path, engine: &Engine) -> bool {
+    paths(log_dir, engine.rules()).is_ok_and(|named| named.iter().any(|(known, _)| known == path))
+}
+
+/// The source that a file of that name belongs to: of a declared one by the last part of its globs,
+/// else the name up to `.log`. `access.log`, `access.log.1` and `access.log-20260120.gz` are one.
+pub fn source_of(path: &Path, rules: &RuleSet) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let stem = name.split_once(".log").map_or(name, |(stem, _)| stem);
+    let declared = rules.sources.iter().find(|source| {
+        source.path.iter().any(|pattern| {
+            let last = pattern.rsplit('/').next().unwrap_or(pattern);
+            let last = glob::Pattern::new(last).ok();
+            last.is_some_and(|last| last.matches(name) || last.matches(&format!("{stem}.log")))
+        })
+    });
+    declared.map_or_else(|| stem.to_owned(), |source| source.name.clone())
 }

@@ -5,12 +5,12 @@ use std::{
     io,
     os::unix::fs::{FileExt as _, MetadataExt as _},
     path::Path,
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use super::{
     follow::{self, AtPath, Seen, Step},
-    identity::{FileRecord, Inode},
+    identity::{self, FileRecord, Inode},
 };
 use crate::{
     engine::Origin,
@@ -34,8 +34,10 @@ pub struct Tailed {
     pub last_line: Option<crate::time::Timestamp>,
     /// What keeps it from being read.
     pub fault: Option<String>,
-    /// It is no longer at the path it was opened by.
-    pub rotated: bool,
+    /// What stands at the path it was last seen at.
+    pub at_path: AtPath,
+    /// Files between it and the one at its path were looked for.
+    pub followed: bool,
     file: File,
     buffer: Buffer,
     modified: Option<(i64, i64)>,
@@ -54,7 +56,8 @@ impl Tailed {
             size: 0,
             last_line: None,
             fault: None,
-            rotated: false,
+            at_path: AtPath::Same,
+            followed: false,
             file,
             buffer,
             modified: None,
@@ -74,13 +77,12 @@ impl Tailed {
         if changed {
             self.grew = now;
         }
-        let at_path = at_path(&self.record.path(), self.record.inode);
-        self.rotated = at_path == AtPath::Gone;
+        self.at_path = at_path(&self.record.path(), self.record.inode);
         let seen = Seen {
             size: metadata.size(),
             holds: !self.replaced && (!changed || self.record.still_holds(&self.file)?),
             unread: metadata.size() > self.buffer.read_to() || !self.buffer.whole().is_empty(),
-            at_path,
+            at_path: self.at_path,
             links: metadata.nlink(),
             quiet: now.duration_since(self.grew),
         };
@@ -101,6 +103,25 @@ impl Tailed {
         Ok((file, metadata))
     }
 
+    /// Whether it is at its path now.
+    pub fn is_at_path(&self) -> bool {
+        at_path(&self.record.path(), self.record.inode) == AtPath::Same
+    }
+
+    /// When its content last changed, as far as was seen.
+    pub fn changed(&self) -> SystemTime {
+        let metadata = self.file.metadata().and_then(|metadata| metadata.modified());
+        metadata.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Whether what `record` tells of it stands in it.
+    ///
+    /// # Errors
+    /// The file can no longer be read.
+    pub fn holds(&self, record: &FileRecord) -> io::Result<bool> {
+        record.still_holds(&self.file)
+    }
+
     /// Reads until a line is ready or the file has no more.
     ///
     /// # Errors
@@ -109,11 +130,14 @@ impl Tailed {
         if !self.buffer.whole().is_empty() {
             return Ok(());
         }
-        if self.buffer.read_to() - self.buffer.position() <= FRAGMENT_BYTES_MAX {
+        let file = &self.file;
+        let waiting = self.buffer.read_to() - self.buffer.position();
+        let last = self.buffer.last(identity::TAIL_BYTES_MAX);
+        let last_from = self.buffer.read_to() - last.len() as u64;
+        if waiting <= FRAGMENT_BYTES_MAX || !identity::stands_at(file, last, last_from)? {
             self.buffer = Buffer::at(self.record.offset);
         }
-        let file = &self.file;
-        self.buffer.fill(|into, from| retry(|| file.read_at(into, from)))?;
+        self.buffer.fill(u64::MAX, |into, from| retry(|| file.read_at(into, from)))?;
         // Asked after the read: it may be replaced between a look and a read, and then what was
         // read belongs to the new content and will be read again as that.
         if !self.buffer.whole().is_empty() && !self.record.still_holds(file)? {
@@ -129,7 +153,7 @@ impl Tailed {
     /// Those of reading, or the file ends before `to`.
     pub fn fill_to(&mut self, to: u64) -> io::Result<()> {
         let file = &self.file;
-        self.buffer.fill(|into, from| {
+        self.buffer.fill(to.saturating_sub(self.buffer.read_to()), |into, from| {
             let left = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
             let into = into.get_mut(..left.min(into.len())).unwrap_or_default();
             match retry(|| file.read_at(into, from))? {
@@ -177,7 +201,8 @@ impl Tailed {
 fn at_path(path: &Path, inode: Inode) -> AtPath {
     match std::fs::metadata(path) {
         Ok(found) if Inode::from(&found) == inode => AtPath::Same,
-        _ => AtPath::Gone,
+        Ok(_) => AtPath::Other,
+        Err(_) => AtPath::Nothing,
     }
 }
 

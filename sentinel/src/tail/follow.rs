@@ -15,8 +15,10 @@ pub const SETTLE_DELETED: Duration = Duration::from_secs(5);
 pub enum AtPath {
     /// The file itself.
     Same,
-    /// Another file, or none.
-    Gone,
+    /// Another file.
+    Other,
+    /// Nothing: the file was moved away and may come back, or its writer has not made a new one yet.
+    Nothing,
 }
 
 /// What a look at a file and its path showed.
@@ -52,11 +54,12 @@ pub fn next(offset: u64, seen: Seen) -> Step {
     if seen.size < offset || !seen.holds {
         return Step::Anew;
     }
-    let settle = if seen.links == 0 { SETTLE_DELETED } else { SETTLE_ROTATED };
-    if seen.at_path == AtPath::Gone && !seen.unread && seen.quiet >= settle {
-        return Step::Leave;
-    }
-    Step::Read
+    let settled = match (seen.links, seen.at_path) {
+        (0, _) => seen.quiet >= SETTLE_DELETED,
+        (_, AtPath::Other) => seen.quiet >= SETTLE_ROTATED,
+        (_, AtPath::Same | AtPath::Nothing) => false,
+    };
+    if settled && !seen.unread { Step::Leave } else { Step::Read }
 }
 
 #[cfg(test)]
@@ -88,17 +91,23 @@ mod tests {
         check(Seen { size: 99, ..QUIET }, Step::Anew);
         check(Seen { size: 0, ..QUIET }, Step::Anew);
         check(Seen { holds: false, size: 500, ..QUIET }, Step::Anew);
-        check(Seen { holds: false, at_path: AtPath::Gone, ..QUIET }, Step::Anew);
+        check(Seen { holds: false, at_path: AtPath::Other, ..QUIET }, Step::Anew);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_waited_for() {
+        check(Seen { at_path: AtPath::Nothing, ..QUIET }, Step::Read);
     }
 
     #[test]
     fn a_rotated_file_is_read_until_it_has_settled() {
-        let rotated = Seen { at_path: AtPath::Gone, ..QUIET };
+        let rotated = Seen { at_path: AtPath::Other, ..QUIET };
         check(rotated, Step::Leave);
         check(Seen { quiet: Duration::from_millis(9_999), ..rotated }, Step::Read);
         check(Seen { unread: true, size: 150, ..rotated }, Step::Read);
         check(Seen { quiet: Duration::from_secs(10), ..rotated }, Step::Leave);
         check(Seen { quiet: Duration::from_secs(5), links: 0, ..rotated }, Step::Leave);
+        check(Seen { links: 0, at_path: AtPath::Nothing, ..rotated }, Step::Leave);
         check(Seen { quiet: Duration::from_millis(4_999), links: 0, ..rotated }, Step::Read);
     }
 }

@@ -119,28 +119,17 @@ impl FileRecord {
     }
 }
 
-fn stands_at(file: &File, expected: &[u8], from: u64) -> io::Result<bool> {
+/// Whether these bytes stand there.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn stands_at(file: &File, expected: &[u8], from: u64) -> io::Result<bool> {
     let mut found = vec![0; expected.len()];
     match file.read_exact_at(&mut found, from) {
         Ok(()) => Ok(found == expected),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Opens a regular file for reading; anything else is an error, and nothing here can block.
-///
-/// # Errors
-/// The file cannot be opened, or is not a regular file.
-pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    Ok((file, metadata))
 }
 
 #[cfg(test)]
@@ -201,12 +190,5 @@ mod tests {
         let mut taken = read(&bytes, &[1_500]);
         taken.inode = skipped.inode;
         assert_eq!(skipped, taken);
-    }
-
-    #[test]
-    fn only_regular_files_are_opened() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(open(dir.path()).is_err());
-        assert!(open(Path::new("/dev/null")).is_err());
     }
 }

@@ -12,7 +12,7 @@ use std::{
     io,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use shared::Alert;
@@ -21,11 +21,12 @@ use crate::{
     engine::{Engine, Now},
     merge::{self, Ready},
     notice::{Notice, Reason},
+    regular,
     time::Timestamp,
     turn::Input,
 };
 use file::Tailed;
-use follow::Step;
+use follow::{AtPath, Step};
 use identity::{FileRecord, Inode};
 
 /// Where reading begins in files that are there when nothing is known of the past.
@@ -37,6 +38,12 @@ pub enum From {
     End,
 }
 
+/// Files that may come back.
+const LOST_MAX: usize = 256;
+
+/// Files written and rotated between two looks that are still read.
+const CATCHUP_MAX: usize = 16;
+
 /// Longest first line that is looked at to tell whether a file holds alerts, in bytes.
 const FIRST_LINE_BYTES_MAX: usize = 64 << 10;
 
@@ -47,6 +54,8 @@ pub struct Tail {
     alerts: PathBuf,
     next_file: u32,
     files: Vec<Tailed>,
+    /// Files of before that are not there: they may come back, and then go on where they were.
+    lost: Vec<FileRecord>,
     /// Paths that should be read and cannot be.
     faults: BTreeMap<PathBuf, String>,
 }
@@ -56,22 +65,33 @@ pub struct Tail {
 pub struct Look {
     /// Files that are new.
     pub fresh: Vec<FileRecord>,
-    /// Files that are not tailed any more.
-    pub left: Vec<u32>,
+    /// Files are no longer tailed: settled, or replaced by new ones.
+    pub left: bool,
     /// What has to be said.
     pub notices: Vec<Notice>,
 }
 
 impl Tail {
-    /// Nothing is known yet; `alerts` is never read.
-    pub fn new(log_dir: &Path, alerts: &Path, next_file: u32) -> Self {
+    /// No file is known yet, but those that were `lost`; `alerts` is never read.
+    pub fn new(log_dir: &Path, alerts: &Path, next_file: u32, lost: Vec<FileRecord>) -> Self {
         Self {
             log_dir: log_dir.to_owned(),
             alerts: alerts.to_owned(),
             next_file,
             files: Vec::new(),
+            lost,
             faults: BTreeMap::new(),
         }
+    }
+
+    /// What a restart needs to go on with every file.
+    pub fn records(&self) -> Vec<FileRecord> {
+        self.files.iter().map(|tailed| tailed.record.clone()).collect()
+    }
+
+    /// The files that are not there now.
+    pub fn lost(&self) -> &[FileRecord] {
+        &self.lost
     }
 
     /// The files, older ones first.
@@ -101,20 +121,28 @@ impl Tail {
         let origin = engine.origin(record.file, &record.source, &record.name());
         match find(&record, &self.log_dir) {
             Some((file, path)) => {
-                let mut record = record;
-                record.moved(&path);
-                self.files.push(Tailed::new(file, record, origin, now));
+                let mut tailed = Tailed::new(file, record, origin, now);
+                if tailed.record.path() != path && discover::is_source(&path, &self.log_dir, engine)
+                {
+                    tailed.record.moved(&path);
+                }
+                self.files.push(tailed);
                 None
             }
             // Nothing of it was evaluated: if it is still there it will be found as a new file.
             None if record.offset == 0 => None,
-            None => Some(Notice::Gap {
-                file: record.name(),
-                source: record.source,
-                from: record.offset,
-                to: None,
-                reason: Reason::RotatedAway,
-            }),
+            None => {
+                let gap = Notice::Gap {
+                    file: record.name(),
+                    source: record.source.clone(),
+                    from: record.offset,
+                    to: None,
+                    reason: Reason::RotatedAway,
+                };
+                self.lost.push(record);
+                self.lost.drain(..self.lost.len().saturating_sub(LOST_MAX));
+                Some(gap)
+            }
         }
     }
 
@@ -128,7 +156,8 @@ impl Tail {
                 Ok(Step::Anew) => self.anew(index, engine, now, &mut look),
                 Ok(Step::Leave) if tailed.finish() => {}
                 Ok(Step::Leave) => {
-                    look.left.push(self.files.remove(index).record.file);
+                    self.files.remove(index);
+                    look.left = true;
                     continue;
                 }
                 Err(error) => tailed.fault = Some(error.to_string()),
@@ -136,7 +165,45 @@ impl Tail {
             index += 1;
         }
         self.discover(engine, from, now, &mut look);
+        self.between(engine, now, &mut look);
         look
+    }
+
+    /// Files that were written and rotated since the last look at a file that is rotated itself: they
+    /// changed after it and stand beside it under names that begin with its own.
+    fn between(&mut self, engine: &mut Engine, now: Instant, look: &mut Look) {
+        let mut follows = Vec::new();
+        for tailed in &mut self.files {
+            if tailed.at_path == AtPath::Other && !tailed.followed {
+                tailed.followed = true;
+                follows.push((tailed.record.clone(), tailed.changed()));
+            }
+        }
+        for (record, changed) in follows {
+            let mut siblings = rotated_siblings(&record.path(), changed);
+            siblings.retain(|(_, inode, _)| !self.files.iter().any(|f| f.record.inode == *inode));
+            let over = siblings.len().saturating_sub(CATCHUP_MAX);
+            for (_, _, path) in siblings.drain(..over) {
+                look.notices.push(Notice::Gap {
+                    source: record.source.clone(),
+                    file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                    from: 0,
+                    to: None,
+                    reason: Reason::RotatedAway,
+                });
+            }
+            for (_, inode, path) in siblings {
+                if let Err(error) = self.open(&path, &record.source, engine, From::Start, now, look)
+                {
+                    self.faults.insert(path, error.to_string());
+                }
+                if let Some(tailed) = self.files.iter_mut().find(|f| f.record.inode == inode) {
+                    // It is rotated like the one before it, and must be left like it.
+                    tailed.record.moved(&record.path());
+                    tailed.followed = true;
+                }
+            }
+        }
     }
 
     /// The content of a file was replaced: what was behind the position is gone.
@@ -161,7 +228,7 @@ impl Tail {
             FileRecord::new(self.next_file, &old.source, Inode::from(&metadata), &old.path());
         self.next_file += 1;
         let origin = engine.origin(record.file, &record.source, &record.name());
-        look.left.push(old.file);
+        look.left = true;
         look.fresh.push(record.clone());
         *tailed = Tailed::new(file, record, origin, now);
     }
@@ -178,7 +245,8 @@ impl Tail {
         let alerts = fs::metadata(&self.alerts).ok().map(|found| Inode::from(&found));
         for (path, source) in paths {
             let inode = match fs::metadata(&path) {
-                Ok(found) if found.is_file() => Inode::from(&found),
+                // An empty file may yet become a file of alerts: its first byte is waited for.
+                Ok(found) if found.is_file() && found.len() > 0 => Inode::from(&found),
                 Ok(_) => continue,
                 // It went between the listing and now.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -188,7 +256,7 @@ impl Tail {
                 }
             };
             if let Some(known) = self.files.iter_mut().find(|known| known.record.inode == inode) {
-                if known.rotated {
+                if known.at_path != AtPath::Same {
                     known.record.moved(&path);
                 }
                 continue;
@@ -211,10 +279,18 @@ impl Tail {
         now: Instant,
         look: &mut Look,
     ) -> io::Result<()> {
-        let (file, metadata) = identity::open(path)?;
+        let (file, metadata) = regular::open(path)?;
         let inode = Inode::from(&metadata);
         // Asked at each look: an inode that is remembered may be a log's the next time.
         if holds_alerts(&file)? {
+            return Ok(());
+        }
+        if let Some(place) = self.lost.iter().position(|lost| lost.inode == inode)
+            && self.lost.get(place).is_some_and(|lost| lost.still_holds(&file).unwrap_or(false))
+        {
+            let mut record = self.lost.remove(place);
+            record.moved(path);
+            self.tail(file, record, engine, now);
             return Ok(());
         }
         let mut record = FileRecord::new(self.next_file, source, inode, path);
@@ -222,10 +298,14 @@ impl Tail {
             record.skip_to(&file, last_line_end(&file, metadata.len())?)?;
         }
         self.next_file += 1;
-        let origin = engine.origin(record.file, source, &record.name());
         look.fresh.push(record.clone());
-        self.files.push(Tailed::new(file, record, origin, now));
+        self.tail(file, record, engine, now);
         Ok(())
+    }
+
+    fn tail(&mut self, file: File, record: FileRecord, engine: &mut Engine, now: Instant) {
+        let origin = engine.origin(record.file, &record.source, &record.name());
+        self.files.push(Tailed::new(file, record, origin, now));
     }
 
     /// Reads what there is and evaluates it in the order of its times. Gives what was evaluated.
@@ -286,17 +366,41 @@ impl Tail {
         Ok(())
     }
 
+    /// Whether what a record tells of a file stands in it. One that is not tailed holds nothing.
+    pub fn holds(&self, record: &FileRecord) -> bool {
+        let tailed = self.files.iter().find(|tailed| tailed.record.file == record.file);
+        tailed.is_some_and(|tailed| tailed.holds(record).unwrap_or(false))
+    }
+
+    /// The record of a file as it stands now.
+    pub fn record(&self, file: u32) -> Option<&FileRecord> {
+        self.files.iter().map(|tailed| &tailed.record).find(|record| record.file == file)
+    }
+
     /// Tails a file no longer.
     pub fn forget(&mut self, file: u32) {
         self.files.retain(|tailed| tailed.record.file != file);
     }
 
-    /// Other rules are in force: other sources may be, and what applies to their lines is new.
+    /// Other rules are in force: what applies to lines is new, files may belong to other sources,
+    /// and files that no source names any more are left.
     pub fn replaced(&mut self, engine: &mut Engine) {
-        for tailed in &mut self.files {
+        let named = discover::paths(&self.log_dir, engine.rules());
+        self.files.retain_mut(|tailed| {
+            // A rotated file stays with the source it was opened for.
+            if let Ok(named) = &named
+                && tailed.is_at_path()
+            {
+                let path = tailed.record.path();
+                match named.iter().find(|(known, _)| *known == path) {
+                    Some((_, source)) => tailed.record.source.clone_from(source),
+                    None => return false,
+                }
+            }
             let record = &tailed.record;
             tailed.origin = engine.origin(record.file, &record.source, &record.name());
-        }
+            true
+        });
     }
 
     /// Every file is read and evaluated to its end.
@@ -316,13 +420,38 @@ fn find(record: &FileRecord, log_dir: &Path) -> Option<(File, PathBuf)> {
         if Inode::from(&fs::metadata(&path).ok()?) != record.inode {
             return None;
         }
-        let (file, _) = identity::open(&path).ok()?;
+        let (file, _) = regular::open(&path).ok()?;
         record.still_holds(&file).ok()?.then_some((file, path))
     })
 }
 
+/// The files beside `path` whose names begin with its own and that changed after `changed`, oldest
+/// first. Compressed ones are copies of what was read.
+fn rotated_siblings(path: &Path, changed: SystemTime) -> Vec<(SystemTime, Inode, PathBuf)> {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let siblings = path.parent().and_then(|dir| fs::read_dir(dir).ok()).into_iter().flatten();
+    let mut found: Vec<_> = siblings
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let its_name = entry.file_name();
+            let its_name = its_name.as_encoded_bytes();
+            if !its_name.starts_with(name) || its_name == name || its_name.ends_with(b".gz") {
+                return None;
+            }
+            let metadata = entry.metadata().ok().filter(|metadata| metadata.is_file())?;
+            let modified = metadata.modified().ok().filter(|modified| *modified > changed)?;
+            Some((modified, Inode::from(&metadata), entry.path()))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
 /// Whether the first line is an alert: a whole one, so that nobody hides a log by a word in it.
-fn holds_alerts(file: &File) -> io::Result<bool> {
+///
+/// # Errors
+/// The file cannot be read.
+pub fn holds_alerts(file: &File) -> io::Result<bool> {
     let mut first = vec![0; FIRST_LINE_BYTES_MAX];
     let read = file.read_at(&mut first, 0)?;
     first.truncate(memchr::memchr(b'\n', first.get(..read).unwrap_or_default()).unwrap_or(read));
