@@ -222,6 +222,37 @@ fn an_alert_tells_what_happened() {
 }
 
 #[test]
+fn under_a_flood_of_groups_the_last_line_is_still_shown() {
+    let mut engine = engine(&rules(RULES), State::begin(1, 0));
+    let mut raised = Vec::new();
+    for client in 0..3_000 {
+        let (high, low) = (client / 250, client % 250);
+        let fields = format!(r#""event.action":"denied","client.ip":"192.0.{high}.{low}""#);
+        raised.extend(told(&mut engine, ("a", 0, &fields), live(0)));
+    }
+    for _ in 0..5 {
+        let last = r#""event.action":"denied","client.ip":"203.0.113.9""#;
+        raised.extend(told(&mut engine, ("a", 1, last), live(1)));
+    }
+    let shown: Vec<_> = raised[0].evidence.iter().map(|line| !line.text.is_empty()).collect();
+    assert_eq!((raised.len(), shown.last()), (1, Some(&true)));
+}
+
+#[test]
+fn a_value_of_a_group_is_shown_up_to_a_limit_and_told_apart_beyond_it() {
+    let mut engine = engine(&rules(RULES), State::begin(1, 0));
+    let long = "x".repeat(5_000);
+    let from = |end: &str| format!(r#""url.path":"/admin","client.ip":"{long}{end}""#);
+    let mut raised = told(&mut engine, ("a", 0, &from("1")), live(0));
+    raised.extend(told(&mut engine, ("a", 0, &from("2")), live(0)));
+    assert_eq!(
+        raised.iter().map(|alert| alert.group["client.ip"].len()).collect::<Vec<_>>(),
+        [1_024; 2]
+    );
+    assert_ne!(raised[0].fingerprint, raised[1].fingerprint);
+}
+
+#[test]
 fn a_rule_that_means_the_same_keeps_its_groups_and_an_edited_one_begins_empty() {
     let at = |source: &'static str, second| (source, second, DENIED);
     for (edited, expected) in [

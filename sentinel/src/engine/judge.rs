@@ -8,7 +8,7 @@ use crate::{
     group::{EVIDENCE_GROUPS_MAX, Memory},
     rule::Kind,
     time::Span,
-    window::Threshold,
+    window::{Hit, Threshold},
 };
 
 impl Engine {
@@ -56,7 +56,14 @@ impl Engine {
                 },
             ),
         };
-        let trip = hits.map(|hits| {
+        let trip = hits.map(|mut hits| {
+            // The line at hand can be shown whatever was kept of the others.
+            let at_hand = |hit: &&mut Hit| {
+                (hit.line.file, hit.line.offset) == (found.file, found.line.offset)
+            };
+            if let Some(last) = hits.iter_mut().rfind(at_hand).filter(|_| !keep_text) {
+                *last = found.hit(value, true);
+            }
             group.alerted = group.alerted.max(Some(found.time.at));
             Trip { hits, folded: std::mem::take(&mut group.folded) }
         });
