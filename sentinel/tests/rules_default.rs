@@ -588,7 +588,6 @@ fn thresholds_are_reached_by_the_last_one() {
     threshold("cors-refusals", 5, refused(action::CORS_REJECTED, 403), json);
     threshold("malformed-requests", 10, refused(action::BAD_REQUEST, 400), json);
     threshold("slow-requests", 10, refused(action::BODY_TIMEOUT, 408), json);
-    threshold("spoofed-forwarded-header", 5, |_| spoofed(), json);
     threshold("server-error-burst", 10, refused(action::HANDLER_TIMEOUT, 503), json);
     // Of an access log, by the status alone.
     threshold("rate-limit-storm", 20, refused(action::REQUEST, 429), access_log);

@@ -30,8 +30,18 @@ pub(super) struct House<'a> {
 impl<'a> House<'a> {
     /// Starts it and waits until it says that it is ready.
     pub(super) fn open(scratch: &'a Scratch, name: &'static str, port: u16) -> Result<Self> {
+        Self::open_with(scratch, name, port, &[])
+    }
+
+    /// The same with settings of its own.
+    pub(super) fn open_with(
+        scratch: &'a Scratch,
+        name: &'static str,
+        port: u16,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let watch = Stopwatch::start();
-        let mut house = Self::start(scratch, name, port)?;
+        let mut house = Self::start_with(scratch, name, port, settings)?;
         let ready = wait::until(PATIENCE, || {
             if let Some(status) = house.xtask.ended()? {
                 bail!("cargo up ended before it was ready: {status}");
@@ -45,6 +55,15 @@ impl<'a> House<'a> {
 
     /// Starts it.
     pub(super) fn start(scratch: &'a Scratch, name: &'static str, port: u16) -> Result<Self> {
+        Self::start_with(scratch, name, port, &[])
+    }
+
+    fn start_with(
+        scratch: &'a Scratch,
+        name: &'static str,
+        port: u16,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let log_dir = scratch.path("logs");
         let us = std::env::current_exe()?;
         let (out, err) = scratch.output(name)?;
@@ -57,7 +76,7 @@ impl<'a> House<'a> {
             command.env_remove("SENTINEL_SOCKET").env_remove("ALERTS_TOKEN_FILE");
             command.env("PORT", port.to_string()).env("LOG_DIR", &log_dir);
             // The checks send more than a client may.
-            command.env("RATE_LIMIT_REQUESTS", "1000");
+            command.env("RATE_LIMIT_REQUESTS", "1000").envs(settings.iter().copied());
         })?;
         Ok(Self {
             scratch,

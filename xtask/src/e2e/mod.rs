@@ -6,6 +6,7 @@ mod house;
 mod tls;
 mod attack;
 mod up;
+mod rules;
 mod nginx;
 mod containers;
 mod compose;
@@ -28,8 +29,9 @@ struct Step {
     run: fn(&Scratch) -> Result<()>,
 }
 
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     Step { name: "up", needs: &[], run: up::run },
+    Step { name: "rules", needs: &[], run: rules::run },
     Step { name: "nginx", needs: &[&NGINX, &OPENSSL], run: nginx::run },
     Step { name: "compose", needs: &[&DOCKER, &COMPOSE, &BUILDX, &OPENSSL], run: compose::run },
 ];
