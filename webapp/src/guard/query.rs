@@ -87,7 +87,8 @@ fn decode(text: &str) -> Result<String, &'static str> {
         .decode_utf8()
         .map_err(|_| "query is not UTF-8")?
         .into_owned();
-    if decoded.bytes().any(|b| b.is_ascii_control()) {
+    // C1 too: a terminal may obey U+009B as it obeys ESC [.
+    if decoded.chars().any(char::is_control) {
         return Err("control character in the query");
     }
     Ok(decoded)
@@ -146,6 +147,7 @@ mod tests {
         check("a=%00", Err(("control character in the query", Some("a"))));
         check("a=%0A", Err(("control character in the query", Some("a"))));
         check("a=%7f", Err(("control character in the query", Some("a"))));
+        check("a=%C2%85", Err(("control character in the query", Some("a"))));
         check("a=%C0%AF", Err(("query is not UTF-8", Some("a"))));
         check("a=%ED%A0%80", Err(("query is not UTF-8", Some("a"))));
     }
