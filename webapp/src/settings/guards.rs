@@ -110,6 +110,7 @@ fn exempt(
     endpoints: &[&'static Endpoint],
 ) -> HashSet<&'static str> {
     let known = || endpoints.iter().map(|endpoint| endpoint.path);
+    let routes = || known().collect::<Vec<_>>().join(", ");
     match text(written) {
         None => return known().filter(|path| *path == EXEMPT).collect(),
         Some("none") => return HashSet::new(),
@@ -117,6 +118,14 @@ fn exempt(
     }
     let mut exempt = HashSet::new();
     for entry in list(written) {
+        if entry == "none" {
+            faults.add(
+                "RATE_LIMIT_EXEMPT",
+                "\"none\" stands beside routes",
+                format!("write \"none\" alone, or a list of {}", routes()),
+            );
+            continue;
+        }
         match known().find(|path| *path == entry) {
             Some(path) => {
                 exempt.insert(path);
@@ -124,7 +133,7 @@ fn exempt(
             None => faults.add(
                 "RATE_LIMIT_EXEMPT",
                 format!("{} is not a route", quoted(entry)),
-                format!("write \"none\" or a list of {}", known().collect::<Vec<_>>().join(", ")),
+                format!("write \"none\" or a list of {}", routes()),
             ),
         }
     }

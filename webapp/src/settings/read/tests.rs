@@ -121,6 +121,17 @@ fn a_fault_names_variable_text_and_remedy() {
 }
 
 #[test]
+fn none_stands_alone() {
+    let flags = ["--rate-limit-exempt", "/health,none"];
+    let faults = Settings::parse(&written(&flags), &ENDPOINTS).unwrap_err();
+    assert_eq!(
+        faults[0].to_string(),
+        "RATE_LIMIT_EXEMPT: \"none\" stands beside routes; write \"none\" alone, or a list of /, \
+         /health, /csrf-token, /alerts"
+    );
+}
+
+#[test]
 fn health_alone_is_exempt_unless_told_otherwise() {
     for (flags, expected) in [
         (&[] as &[_], &["/health"] as &[_]),
