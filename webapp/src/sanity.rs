@@ -5,7 +5,7 @@
 
 use hyper::{HeaderMap, Uri, Version, header};
 
-use crate::origin;
+use crate::origin::{self, Origin};
 
 /// Checks a head; the reason of a refusal is for the log.
 ///
@@ -37,17 +37,20 @@ fn authority<'a>(
             Some(host)
         }
     };
+    let Some(target) = uri.authority() else { return Ok(host) };
+    let target = target.as_str();
+    origin::split_port(target).ok_or("target holds no authority")?;
     // The absolute form overrides Host; where the two differ, somebody is being told two stories.
-    match (uri.authority(), host) {
-        (Some(target), Some(host)) if !target.as_str().eq_ignore_ascii_case(host) => {
-            Err("host header differs from the target")
+    let same = match (uri.scheme_str(), host) {
+        (Some(scheme), _) if !matches!(scheme, "http" | "https") => {
+            return Err("target is neither http nor https");
         }
-        (Some(target), _) => {
-            origin::split_port(target.as_str()).ok_or("target holds no authority")?;
-            Ok(Some(target.as_str()))
-        }
-        (None, host) => Ok(host),
-    }
+        (_, None) => true,
+        (Some(scheme), Some(host)) => Origin::new(scheme, target) == Origin::new(scheme, host),
+        // Of CONNECT, which has no default port (RFC 9112 §3.2.3).
+        (None, Some(host)) => target.eq_ignore_ascii_case(host),
+    };
+    if same { Ok(Some(target)) } else { Err("host header differs from the target") }
 }
 
 fn path(path: &str) -> Result<(), &'static str> {
@@ -118,6 +121,13 @@ mod tests {
             (v11, "/", &["a/b"], Err("host header is no authority")),
             (v11, "/", &[""], Err("host header is no authority")),
             (v11, "http://evil/health", &["a"], Err("host header differs from the target")),
+            (v11, "http://a:80/", &["a"], Ok(Some("a:80".to_owned()))),
+            (v11, "http://a/", &["A:80"], Ok(Some("a".to_owned()))),
+            (v11, "HTTPS://a:443/", &["a"], Ok(Some("a:443".to_owned()))),
+            (v11, "http://a:443/", &["a"], Err("host header differs from the target")),
+            (v11, "http://user@a/", &["a"], Err("target holds no authority")),
+            (v11, "ftp://a/health", &["a"], Err("target is neither http nor https")),
+            (v11, "a:443", &["a:443"], Ok(Some("a:443".to_owned()))),
         ] {
             assert_eq!(verdict(version, target, hosts), expected, "{target} {hosts:?}");
         }
