@@ -80,12 +80,17 @@ impl Policy {
         let Some(origin) = origin.to_str().ok().and_then(|text| Origin::parse(text).ok()) else {
             return Cors::Foreign;
         };
-        if Some(&origin) == own {
+        self.decide(&origin, own)
+    }
+
+    /// What pages of an origin may do.
+    pub fn decide(&self, origin: &Origin, own: Option<&Origin>) -> Cors {
+        if Some(origin) == own {
             return Cors::Same;
         }
         match &self.origins {
             Origins::All => Cors::Allowed { allow_origin: "*".to_owned(), credentials: false },
-            Origins::Listed(listed) if listed.contains(&origin) => Cors::Allowed {
+            Origins::Listed(listed) if listed.contains(origin) => Cors::Allowed {
                 allow_origin: origin.as_str().to_owned(),
                 credentials: self.credentials,
             },

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 
 pub use token::{KEYS_MAX, KeyRing};
 
-use super::cors::Cors;
+use super::cors::{self, Cors};
 use crate::origin::Origin;
 
 /// The header that repeats the cookie.
@@ -58,9 +58,10 @@ impl Policy {
         &self,
         headers: &HeaderMap,
         cors: &Cors,
+        origins: &cors::Policy,
         own: Option<&Origin>,
     ) -> Result<(), &'static str> {
-        same_origin(headers, cors, own)?;
+        same_origin(headers, cors, origins, own)?;
 
         let mut cookies = cookies(headers, &self.cookie);
         let cookie = cookies.next().ok_or("no token cookie")?;
@@ -119,7 +120,17 @@ impl Policy {
 }
 
 /// What the browser itself says about where the request comes from.
-fn same_origin(headers: &HeaderMap, cors: &Cors, own: Option<&Origin>) -> Result<(), &'static str> {
+fn same_origin(
+    headers: &HeaderMap,
+    cors: &Cors,
+    origins: &cors::Policy,
+    own: Option<&Origin>,
+) -> Result<(), &'static str> {
+    let mut referers = headers.get_all(header::REFERER).iter();
+    let referer = referers.next();
+    if referers.next().is_some() {
+        return Err("more than one referer header");
+    }
     let allowed = matches!(cors, Cors::Allowed { .. });
     let mut sites = headers.get_all("sec-fetch-site").iter();
     let site = sites.next();
@@ -141,12 +152,11 @@ fn same_origin(headers: &HeaderMap, cors: &Cors, own: Option<&Origin>) -> Result
     if site.is_some() {
         return Ok(());
     }
-    let Some(referer) = headers.get(header::REFERER) else { return Ok(()) };
-    let referer = referer.to_str().ok().and_then(referer_origin);
-    if referer.is_some() && referer.as_ref() == own {
-        return Ok(());
+    let Some(referer) = referer else { return Ok(()) };
+    match referer.to_str().ok().and_then(referer_origin) {
+        Some(origin) if origins.decide(&origin, own) != Cors::Foreign => Ok(()),
+        _ => Err("referer is of another origin"),
     }
-    Err("referer is of another origin")
 }
 
 fn referer_origin(referer: &str) -> Option<Origin> {

@@ -116,7 +116,7 @@ pub async fn admit(
         }
         policies
             .csrf
-            .check(&head.headers, &findings.cors, own)
+            .check(&head.headers, &findings.cors, &policies.cors, own)
             .map_err(|reason| Refusal::new(Kind::CsrfRejected, reason))?;
     }
 

@@ -25,8 +25,12 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
+fn origin(text: &str) -> Origin {
+    Origin::parse(text).unwrap()
+}
+
 fn own() -> Option<Origin> {
-    Some(Origin::parse("http://app.example").unwrap())
+    Some(origin("http://app.example"))
 }
 
 /// `TOKEN` in a value stands for a good token without a session.
@@ -37,7 +41,9 @@ fn check(lines: &[(&'static str, &str)], cors: Cors, expected: Result<(), &str>)
     let filled: Vec<_> =
         lines.iter().map(|(name, value)| (*name, value.replace("TOKEN", &token))).collect();
     let filled: Vec<_> = filled.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    assert_eq!(policy.check(&headers(&filled), &cors, own().as_ref()), expected, "{lines:?}");
+    let listed = cors::Policy::listed([origin("https://a.example")].into(), true);
+    let found = policy.check(&headers(&filled), &cors, &listed, own().as_ref());
+    assert_eq!(found, expected, "{lines:?}");
 }
 
 #[test]
@@ -117,6 +123,22 @@ fn a_browser_that_says_it_is_another_site_is_believed() {
             Err("referer is of another origin"),
         ),
         (&[("referer", "about:blank")], Cors::Same, Err("referer is of another origin")),
+        (&[("referer", "https://a.example/page")], Cors::Same, Ok(())),
+        (&[("referer", "http://a.example/")], Cors::Same, Err("referer is of another origin")),
+        (
+            &[("referer", "http://app.example/"), ("referer", "http://app.example/")],
+            Cors::Same,
+            Err("more than one referer header"),
+        ),
+        (
+            &[
+                ("origin", "http://app.example"),
+                ("referer", "http://app.example/"),
+                ("referer", "https://evil.example/"),
+            ],
+            Cors::Same,
+            Err("more than one referer header"),
+        ),
     ] {
         let mut lines = vec![("cookie", "csrf_token=TOKEN"), ("x-csrf-token", "TOKEN")];
         lines.extend_from_slice(extra);
