@@ -40,7 +40,7 @@ pub struct Counters {
     pub connections: AtomicU64,
     /// Connections that were closed at once for want of room.
     pub connections_shed: AtomicU64,
-    /// Connections that never sent a byte.
+    /// Connections that never sent a byte of a head.
     pub connections_silent: AtomicU64,
     /// Requests that got a record.
     pub requests: AtomicU64,

@@ -101,8 +101,11 @@ pub async fn serve(
         let mut heads = heads.lock();
         (heads.unserved(), heads.is_silent())
     };
+    // hyper ends without an error when it was told to, too; of a client that leaves it makes one.
+    let stopped = *phase.borrow() != Phase::Serving && !matches!(result, Some(Err(_)));
+    let error = result.and_then(Result::err);
     match unserved {
-        Some(unserved) => record(&app, peer, unserved, result, clock::now()),
+        Some(unserved) => record(&app, peer, unserved, error, stopped, clock::now()),
         None if silent => Counters::add(&app.counters.connections_silent),
         None => {}
     }
@@ -113,11 +116,11 @@ fn record(
     app: &App,
     peer: IpAddr,
     unserved: Unserved,
-    result: Option<hyper::Result<()>>,
+    error: Option<hyper::Error>,
+    stopped: bool,
     now: Instant,
 ) {
     Counters::add(&app.counters.requests);
-    let error = result.and_then(Result::err);
     let text = error.as_ref().map(ToString::to_string);
     let (action, status, rule) = match &error {
         Some(error) if error.is_timeout() => (action::HEADER_TIMEOUT, None, Some("http")),
@@ -137,6 +140,7 @@ fn record(
         outcome: Some(Outcome::Failure),
         reason: match action {
             action::HEADER_TIMEOUT => Some("head did not arrive in time"),
+            action::ABORTED if stopped => Some("server stopped"),
             action::ABORTED => Some("client left during its head"),
             _ => text.as_deref(),
         },

@@ -24,6 +24,7 @@ pub struct Heads {
     behind_lost: bool,
     /// A request was handed over and is not answered yet.
     busy: bool,
+    /// A byte of a head came.
     any: bool,
 }
 
@@ -63,7 +64,6 @@ pub struct Unserved {
 impl Heads {
     /// Bytes that were just read.
     pub fn push(&mut self, mut bytes: &[u8], now: Instant) {
-        self.any |= !bytes.is_empty();
         while let Some((first, rest)) = bytes.split_first() {
             match &mut self.phase {
                 Phase::Over | Phase::Chunked => return,
@@ -86,6 +86,7 @@ impl Heads {
                     bytes = rest;
                 }
                 Phase::Head => {
+                    self.any = true;
                     self.began.get_or_insert(now);
                     if self.kept.len() < KEPT_BYTES_MAX {
                         self.kept.push(*first);
@@ -146,7 +147,7 @@ impl Heads {
         !self.busy
     }
 
-    /// Not a byte came.
+    /// Nothing came, or empty lines alone, which are no part of a head.
     pub fn is_silent(&self) -> bool {
         !self.any
     }
@@ -179,6 +180,21 @@ mod tests {
             let mut heads = Heads::default();
             heads.push(bytes, clock::now());
             assert_eq!(unserved(&mut heads).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn empty_lines_are_silence() {
+        for (bytes, silent) in [
+            (b"" as &[u8], true),
+            (b"\r\n\r\n", true),
+            (b"\n", true),
+            (b"\r\nG", false),
+            (GET, false),
+        ] {
+            let mut heads = Heads::default();
+            heads.push(bytes, clock::now());
+            assert_eq!(heads.is_silent(), silent, "{bytes:?}");
         }
     }
 

@@ -115,6 +115,7 @@ fn a_head_that_is_cut_off_is_aborted() {
     drop(stream);
     let record = webapp.record("requests", |r| r.action == "aborted");
     assert_eq!((record.path.as_deref(), record.query.as_deref()), (Some("/cut"), Some("x=1")));
+    assert_eq!(record.reason.as_deref(), Some("client left during its head"));
 }
 
 #[test]
