@@ -100,15 +100,16 @@ fn start(settings: Settings) -> Result<(), String> {
         .block_on(async {
             let signals = Signals::listen()?;
             let hangup = tokio::spawn(reopen_on_hangup(keeper.reopen())?);
-            serve::run(listener, app, site, signals.any(), ready).await?;
+            let signal = serve::run(listener, Arc::clone(&app), site, signals.any(), ready).await?;
             hangup.abort();
-            io::Result::Ok(())
+            io::Result::Ok(signal)
         })
         .map_err(|error| format!("cannot serve: {error}"));
     // Ends tasks that outlive their connection, so that nothing is logged behind the last line.
     drop(runtime);
-    keeper.close();
-    served
+    let reason = served.as_ref().map_or_else(String::as_str, |signal| *signal);
+    serve::end(&app, keeper, reason);
+    served.map(drop)
 }
 
 /// What ends the server.

@@ -14,7 +14,9 @@ use tokio::{
 use crate::{
     accept,
     app::App,
-    clock, panics,
+    clock,
+    log::Keeper,
+    panics,
     phase::Phase,
     record::{Event, Extra},
     routes::Site,
@@ -24,7 +26,7 @@ use crate::{
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown`, then ends the connections; every request has its record when this
-/// returns. `ready` is called when connections are taken.
+/// returns what `shutdown` said. `ready` is called when connections are taken.
 ///
 /// # Errors
 /// The listener is not one that tokio can use.
@@ -34,7 +36,7 @@ pub async fn run(
     site: Site,
     shutdown: impl Future<Output = &'static str>,
     ready: impl FnOnce(),
-) -> io::Result<()> {
+) -> io::Result<&'static str> {
     let address = listener.local_addr()?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     panics::install(Arc::clone(&app));
@@ -73,12 +75,20 @@ pub async fn run(
     }
     drop(keep_up);
     upkeep.await.ok();
-    let ended = Event {
-        message: "stopped",
-        action: action::SHUTDOWN,
-        reason: Some(signal),
-        ..Event::default()
-    };
-    app.logs.errors.write(Level::Info, clock::timestamp(), &ended);
-    Ok(())
+    Ok(signal)
+}
+
+/// Closes the logs when nothing serves any more. The last lines tell what was lost, and why it ended.
+pub fn end(app: &App, keeper: Keeper, reason: &str) {
+    keeper.close(&app.logs, || {
+        upkeep::tell_loss(app);
+        let ended = Event {
+            message: "stopped",
+            action: action::SHUTDOWN,
+            reason: Some(reason),
+            ..Event::default()
+        };
+        app.logs.errors.write(Level::Info, clock::timestamp(), &ended);
+    });
+    upkeep::tell_last_loss(app);
 }

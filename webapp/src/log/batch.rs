@@ -144,6 +144,9 @@ impl Queue {
             // One burst must not hold its memory for ever.
             lines.shrink_to(QUEUE_BYTES_MAX / 8);
             if ending {
+                if let Some(file) = files.first() {
+                    file.lock().finish(clock::now());
+                }
                 return;
             }
         }

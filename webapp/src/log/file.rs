@@ -93,6 +93,13 @@ impl LogFile {
         self.retry(now);
     }
 
+    /// Tries what waits once more, whatever pause is on: nobody will come back to it.
+    pub(super) fn finish(&mut self, now: Instant) {
+        self.check(now);
+        self.retry_at = None;
+        self.retry(now);
+    }
+
     /// Opens the path anew, whatever it is now.
     pub(super) fn reopen(&mut self, now: Instant) {
         match open(&self.path) {
@@ -138,6 +145,10 @@ impl LogFile {
             .is_some_and(|open| open.bytes > 0 && open.bytes + lines.len() as u64 > self.bytes_max);
         if full {
             self.rotate(now);
+        }
+        // Nobody will read what goes into a file that was removed.
+        if self.open.as_ref().is_some_and(Opened::is_removed) {
+            self.open = None;
         }
         if self.open.is_none() {
             self.reopen(now);
@@ -204,6 +215,13 @@ impl LogFile {
             // Better a file that is too long than lines that are lost.
             Err(error) => self.tally.fail(error.to_string()),
         }
+    }
+}
+
+impl Opened {
+    /// No directory names the file any more. One that was only moved is still somebody's.
+    fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 }
 

@@ -43,7 +43,7 @@ pub use tally::{Loss, Tally, Untold};
 /// Records that may wait for the writer of a rare stream.
 const RARE_RECORDS_MAX: usize = 8_192;
 
-/// Longest time that closing waits for the last lines.
+/// Longest time that closing waits for the last lines: of errors.log, and before that of the others.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The three logs. Cheap to share; writing to one never blocks and never fails.
@@ -68,10 +68,17 @@ pub struct Stream {
     tally: Arc<Tally>,
 }
 
-/// Holds the writers; dropping the logs' last lines is its [`Keeper::close`].
+/// Holds the writers until its [`Keeper::close`].
 pub struct Keeper {
-    batch: BatchWriter,
-    rare: Vec<slog_async::AsyncGuard>,
+    requests: BatchWriter,
+    errors: RareWriter,
+    suspicious: RareWriter,
+}
+
+/// The other end of a rare stream's queue.
+struct RareWriter {
+    thread: slog_async::AsyncGuard,
+    file: Arc<Mutex<LogFile>>,
 }
 
 /// Asks the writers to open their files anew, for SIGHUP.
@@ -101,8 +108,8 @@ impl Logs {
 
         let files = vec![Arc::clone(&requests), Arc::clone(&errors), Arc::clone(&suspicious)];
         let (batch, writer) = Batch::start(files, Arc::clone(&requests_tally))?;
-        let (errors, errors_guard) = rare("errors", errors, &errors_tally);
-        let (suspicious, suspicious_guard) = rare("suspicious", suspicious, &suspicious_tally);
+        let (errors, errors_writer) = rare("errors", errors, &errors_tally);
+        let (suspicious, suspicious_writer) = rare("suspicious", suspicious, &suspicious_tally);
 
         let logs = Self {
             requests: Stream::new("requests", "webapp.requests", batch, requests_tally, instance),
@@ -115,7 +122,9 @@ impl Logs {
                 instance,
             ),
         };
-        Ok((logs, Keeper { batch: writer, rare: vec![errors_guard, suspicious_guard] }))
+        let keeper =
+            Keeper { requests: writer, errors: errors_writer, suspicious: suspicious_writer };
+        Ok((logs, keeper))
     }
 
     /// The three, by name.
@@ -128,15 +137,16 @@ fn rare(
     name: &'static str,
     file: Arc<Mutex<LogFile>>,
     tally: &Arc<Tally>,
-) -> (Counted, slog_async::AsyncGuard) {
-    let write = move |line: &[u8]| file.lock().append(line, clock::now());
+) -> (Counted, RareWriter) {
+    let theirs = Arc::clone(&file);
+    let write = move |line: &[u8]| theirs.lock().append(line, clock::now());
     // The writer beneath never fails; `ignore_res` says so without a way to panic.
     let json = slog_json::Json::new(Lines::new(write)).set_flush(true).build().ignore_res();
-    let (core, guard) = slog_async::AsyncCore::custom(json)
+    let (core, thread) = slog_async::AsyncCore::custom(json)
         .chan_size(RARE_RECORDS_MAX)
         .thread_name(format!("log-{name}"))
         .build_with_guard();
-    (Counted::new(core, Arc::clone(tally)), guard)
+    (Counted::new(core, Arc::clone(tally)), RareWriter { thread, file })
 }
 
 impl Stream {
@@ -186,20 +196,43 @@ impl Stream {
 impl Keeper {
     /// A handle for SIGHUP.
     pub fn reopen(&self) -> Reopen {
-        Reopen(self.batch.queue())
+        Reopen(self.requests.queue())
     }
 
-    /// Writes what is left and ends the writers; gives up on a disk that does not answer.
-    pub fn close(self) {
-        let (done, is_done) = mpsc::channel();
-        thread::spawn(move || {
-            drop(self.rare);
-            self.batch.close();
-            // Nobody listens once the time is over.
-            done.send(()).ok();
+    /// Writes what is left and ends the writers. What a disk does not take, or not in time, is lost
+    /// and counted so. `last_words` runs between: errors.log alone is still open then.
+    pub fn close(self, logs: &Logs, last_words: impl FnOnce()) {
+        let Self { requests, errors, suspicious } = self;
+        in_time(move || {
+            suspicious.close();
+            requests.close();
         });
-        is_done.recv_timeout(CLOSE_TIME_MAX).ok();
+        logs.requests.tally.give_up(clock::now());
+        logs.suspicious.tally.give_up(clock::now());
+        last_words();
+        in_time(move || errors.close());
+        logs.errors.tally.give_up(clock::now());
     }
+}
+
+impl RareWriter {
+    /// Writes what is left.
+    fn close(self) {
+        // Waits for its thread.
+        drop(self.thread);
+        self.file.lock().finish(clock::now());
+    }
+}
+
+/// Waits for a disk, but not for ever.
+fn in_time(close: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        close();
+        // Nobody listens once the time is over.
+        done.send(()).ok();
+    });
+    is_done.recv_timeout(CLOSE_TIME_MAX).ok();
 }
 
 impl Reopen {

@@ -72,6 +72,14 @@ impl Tally {
         self.losses.lock().cause = Some(Loss::Write(cause));
     }
 
+    /// Nobody writes any more: what waits is lost.
+    pub fn give_up(&self, now: Instant) {
+        let waiting = self.waiting();
+        if waiting > 0 {
+            self.lose(waiting, self.cause().unwrap_or(Loss::QueueFull), now);
+        }
+    }
+
     /// Hands over what was lost since the last call, if anything was.
     pub fn tell(&self) -> Option<Untold> {
         let mut losses = self.losses.lock();
@@ -130,5 +138,19 @@ mod tests {
         assert_eq!(tally.tell(), None);
         tally.lose(1, broken(), at(9));
         assert_eq!(tally.tell(), untold(1, 4, 9, broken()));
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_lost_for_the_last_reason() {
+        let tally = Tally::default();
+        let now = clock::now();
+        tally.accept(5);
+        tally.write(2);
+        tally.lose(1, Loss::QueueFull, now);
+        tally.fail("no room".to_owned());
+        tally.give_up(now);
+        tally.give_up(now);
+        let cause = Loss::Write("no room".to_owned());
+        assert_eq!((tally.waiting(), tally.dropped(), tally.cause()), (0, 3, Some(cause)));
     }
 }

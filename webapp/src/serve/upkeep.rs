@@ -31,7 +31,7 @@ const LOSS_ROUNDS: u64 = 10;
 /// How long a log may stand still with records waiting before it counts as degraded.
 const STILL_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Runs until `ending` is dropped, and tells the last losses then.
+/// Runs until `ending` is dropped.
 pub(super) async fn keep_up(app: Arc<App>, mut ending: oneshot::Receiver<Infallible>) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -51,7 +51,6 @@ pub(super) async fn keep_up(app: Arc<App>, mut ending: oneshot::Receiver<Infalli
             beat(&app);
         }
     }
-    tell_loss(&app);
 }
 
 fn watch(app: &App, progress: &mut Progress, now: Instant) {
@@ -78,7 +77,7 @@ fn tell_ended(app: &App, ended: Ended) {
 }
 
 /// One record per log that lost something since it was told last.
-fn tell_loss(app: &App) {
+pub(super) fn tell_loss(app: &App) {
     for log in app.logs.streams() {
         let Some(loss) = log.tally().tell() else { continue };
         let (kind, text) = match &loss.cause {
@@ -101,6 +100,14 @@ fn tell_loss(app: &App) {
         };
         app.logs.errors.write(Level::Error, clock::timestamp(), &event);
         // errors.log may be the one that cannot be written.
+        complain(log.name(), loss.dropped_total);
+    }
+}
+
+/// What errors.log itself lost, when nothing can be written to it any more.
+pub(super) fn tell_last_loss(app: &App) {
+    let log = &app.logs.errors;
+    if let Some(loss) = log.tally().tell() {
         complain(log.name(), loss.dropped_total);
     }
 }

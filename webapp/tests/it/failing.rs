@@ -44,7 +44,8 @@ fn a_handler_that_panics_or_hangs_is_answered_and_recorded() {
         stopped.await.ok();
         "test"
     };
-    let served = runtime.spawn(serve::run(listener, app, site.boxed(), shutdown, || {}));
+    let served =
+        runtime.spawn(serve::run(listener, Arc::clone(&app), site.boxed(), shutdown, || {}));
     let get =
         |target: &str| http::send(address, http::head("GET", target, &[]).as_bytes()).unwrap();
 
@@ -56,9 +57,9 @@ fn a_handler_that_panics_or_hangs_is_answered_and_recorded() {
     assert_eq!(hung.header("retry-after"), Some("1"));
 
     stop.send(()).unwrap();
-    runtime.block_on(served).unwrap().unwrap();
+    assert_eq!(runtime.block_on(served).unwrap().unwrap(), "test");
     drop(runtime);
-    keeper.close();
+    serve::end(&app, keeper, "test");
     let errors = std::fs::read_to_string(dir.path().join("errors.log")).unwrap();
     let records: Vec<shared::Record> =
         errors.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -87,11 +87,19 @@ fn neither_does_one_that_never_finishes_its_head() {
     let _silent = http::connect(webapp.address);
     let mut half = http::connect(webapp.address);
     half.write_all(b"GET /half HTTP/1.1\r\nHost").unwrap();
+    let mut second = http::connect(webapp.address);
+    second
+        .write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\nHost")
+        .unwrap();
+    http::read_one(&mut second);
     // Both are accepted in their order, so they are when a later one is answered.
     webapp.get("/health");
     webapp.stop();
-    let record = webapp.record("requests", |r| r.action == "aborted");
-    assert_eq!(record.path.as_deref(), Some("/half"));
+    for path in ["/half", "/second"] {
+        let record = webapp.record("requests", |r| r.path.as_deref() == Some(path));
+        let words = (record.action.as_str(), record.reason.as_deref());
+        assert_eq!(words, ("aborted", Some("server stopped")));
+    }
 }
 
 #[test]
@@ -194,4 +202,44 @@ fn what_a_full_disk_lost_is_told_with_when_it_began() {
     let Some(Value::Text(since)) = loss.other.get("since") else { panic!("{loss:?}") };
     assert_eq!(since.len(), loss.timestamp.len());
     assert!(started.timestamp <= *since && *since <= loss.timestamp, "{since}");
+}
+
+#[test]
+fn what_a_full_disk_kept_from_being_written_until_the_end_is_told() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("logs")).unwrap();
+    symlink("/dev/full", sandbox.path("logs/requests.log")).unwrap();
+    let mut webapp = sandbox.start();
+    for _ in 0..10 {
+        webapp.get("/");
+    }
+    webapp.stop();
+    let records = webapp.records("errors");
+    let losses: Vec<_> = records.iter().filter(|r| r.action == "log_loss").collect();
+    let [loss] = losses.as_slice() else { panic!("{losses:?}") };
+    assert_eq!(loss.error_type.as_deref(), Some("write"));
+    assert_eq!(loss.other["stream"], Value::Text("requests".to_owned()));
+    assert_eq!(loss.other["dropped"], Value::Count(10));
+    assert_eq!(records.last().unwrap().action, "shutdown");
+    let said = fs::read_to_string(webapp.sandbox.path("stderr")).unwrap();
+    let lost: Vec<_> = said.lines().filter(|line| line.contains("has lost")).collect();
+    assert_eq!(lost, ["webapp: requests.log has lost 10 records since the start"]);
+}
+
+#[test]
+fn what_all_logs_lost_is_told_on_stderr() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("logs")).unwrap();
+    for log in ["requests", "errors", "suspicious"] {
+        symlink("/dev/full", sandbox.path("logs").join(format!("{log}.log"))).unwrap();
+    }
+    let mut webapp = sandbox.start();
+    webapp.get("/%00");
+    webapp.stop();
+    let said = fs::read_to_string(webapp.sandbox.path("stderr")).unwrap();
+    // Of errors.log the start, a warning, two losses, the end.
+    for (log, lost) in [("requests", 1), ("suspicious", 1), ("errors", 5)] {
+        let line = format!("webapp: {log}.log has lost {lost} records since the start\n");
+        assert!(said.contains(&line), "{line}{said}");
+    }
 }

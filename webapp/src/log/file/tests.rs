@@ -142,3 +142,35 @@ fn a_missing_directory_is_waited_for() {
     file.append(b"two\n", bench.later(10));
     bench.check("d/x.log", "one\ntwo\n");
 }
+
+#[test]
+fn nothing_is_written_to_a_file_that_was_removed() {
+    let mut bench = Bench::new();
+    fs::create_dir(bench.path("d")).unwrap();
+    let path = bench.path("d/x.log");
+    let mut file = LogFile::open(&path, 1_000, Arc::clone(&bench.tally), bench.now).unwrap();
+    fs::remove_file(&path).unwrap();
+    file.append(b"one\n", bench.now);
+    bench.check("d/x.log", "one\n");
+    fs::remove_dir_all(bench.path("d")).unwrap();
+    file.append(b"two\n", bench.later(1));
+    // The pause is over, and the path was looked at less than a second ago.
+    bench.now += PAUSE_MIN * 2;
+    file.append(b"three\n", bench.now);
+    assert_eq!(bench.tally.written(), 1);
+    fs::create_dir(bench.path("d")).unwrap();
+    file.look_after(bench.later(1));
+    bench.check("d/x.log", "two\nthree\n");
+    assert_eq!((bench.tally.written(), bench.tally.dropped()), (3, 0));
+}
+
+#[test]
+fn at_the_end_what_waits_is_tried_once_more() {
+    let bench = Bench::new();
+    symlink("/dev/full", bench.path("x.log")).unwrap();
+    let mut file = bench.open(1_000);
+    file.append(b"one\n", bench.now);
+    fs::remove_file(bench.path("x.log")).unwrap();
+    file.finish(bench.now);
+    bench.check("x.log", "one\n");
+}
