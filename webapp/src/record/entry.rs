@@ -5,7 +5,13 @@ use std::net::IpAddr;
 use hyper::{HeaderMap, Version, header, http::request::Parts};
 use slog::Serializer;
 
-use super::{emit::word, id, raw::RawHead, redact::redact, text};
+use super::{
+    emit::word,
+    id,
+    raw::RawHead,
+    redact::{redact, redact_referrer},
+    text,
+};
 use crate::client::Client;
 
 /// Most bytes of a query that was refused, or that hyper could not read.
@@ -70,7 +76,7 @@ impl Entry {
         let mut entry =
             Self { client: Some(client.address()), peer: Some(client.peer()), ..Self::default() };
         entry.user_agent = entry.header(headers, header::USER_AGENT);
-        entry.referrer = entry.header(headers, header::REFERER);
+        entry.referrer = entry.referrer(headers);
         let sent = client.is_forwarded().then(|| headers.get("x-request-id")).flatten();
         entry.id = sent
             .and_then(|id| id.to_str().ok())
@@ -112,7 +118,7 @@ impl Entry {
             self.truncated |= end < query.len();
             let redacted = redact(query.get(..end).unwrap_or_default());
             self.query_duplicate = redacted.duplicate;
-            self.query_odd_secret = redacted.odd_secret;
+            self.query_odd_secret |= redacted.odd_secret;
             self.query = Some(redacted.text);
         }
     }
@@ -120,6 +126,16 @@ impl Entry {
     fn header(&mut self, headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
         let value = headers.get(name)?;
         let (value, cut) = text::cut(&String::from_utf8_lossy(value.as_bytes()));
+        self.truncated |= cut;
+        Some(value)
+    }
+
+    /// Redacted as a query is: the page before holds secrets no less.
+    fn referrer(&mut self, headers: &HeaderMap) -> Option<String> {
+        let value = headers.get(header::REFERER)?;
+        let redacted = redact_referrer(&String::from_utf8_lossy(value.as_bytes()));
+        self.query_odd_secret |= redacted.odd_secret;
+        let (value, cut) = text::cut(&redacted.text);
         self.truncated |= cut;
         Some(value)
     }

