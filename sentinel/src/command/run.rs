@@ -58,7 +58,7 @@ async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Resu
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let started = format!(
-        "sentinel {}: {} rules from {}, watching {}, alerts to {}, answering on {}",
+        "version {}, {} rules from {}, watching {}, alerts to {}, answering on {}",
         env!("CARGO_PKG_VERSION"),
         rules.set.rules.len(),
         settings.rules.display(),

@@ -17,7 +17,7 @@ use crate::wait;
 /// Longest wait for an alert; losses are told each ten seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const TOKEN: &str = "a token for this check alone";
+const TOKEN: &str = "a-token-for-this-check-alone";
 
 /// What visitors send.
 const EVERYDAY: [&str; 12] = [
@@ -57,7 +57,7 @@ const ASKED: [Asked; 14] = [
     Asked { header: ("User-Agent", "sqlmap/1.8"), ..once("scanner-agent", "/") },
     once("sensitive-file", "/.git/config"),
     Asked { method: "TRACE", ..once("unusual-method", "/") },
-    once("odd-secret", "/?token=%27%3B--"),
+    once("odd-secret", "/?password=%27%20or%201=1--"),
     Asked { header: ("X-Forwarded-For", "203.0.113.9"), ..once("spoofed-forwarded-header", "/") },
     Asked { times: 5, method: "POST", ..once("csrf-refusals", "/") },
     Asked {
@@ -110,8 +110,14 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
     symlink("/dev/full", scratch.directory("logs")?.join("requests.log"))?;
     let house = House::open(scratch, "full", free_port()?)?;
     check("log-loss", || {
-        house.get("/")?;
-        raised(&house, "log-loss")
+        // It waits for space as long as it can: a loss is what no longer fits.
+        let lost = || {
+            for _ in 0..200 {
+                house.get("/health")?;
+            }
+            Ok(house.log("alerts.log").contains(r#""id":"log-loss""#).then_some(""))
+        };
+        wait::until(PATIENCE, lost)?.context("no alert")
     })?;
     house.end(Signal::INT)?;
     Ok(())
