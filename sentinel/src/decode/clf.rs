@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-use super::stamp;
+use super::fixed;
 use crate::record::{FieldId, Names, Record};
 
 /// The slots of what an access log holds; none for what no rule names.
@@ -71,7 +71,7 @@ pub(super) fn time(line: &[u8]) -> Option<(&[u8], usize)> {
         from = at + 1;
     };
     let close = quote.checked_sub(2)?;
-    let open = close.checked_sub(stamp::CLF_LEN + 1)?;
+    let open = close.checked_sub(fixed::CLF_LEN + 1)?;
     if line.get(close..quote)? != b"] " || line.get(open)? != &b'[' {
         return None;
     }
@@ -138,7 +138,7 @@ pub(super) fn read<'l>(line: &'l str, slots: &Slots, record: &mut Record<'l>) ->
             record.set(id, number);
         }
     }
-    if let (Some(id), Some(read)) = (slots.timestamp, stamp::clf(parts.time.as_bytes())) {
+    if let (Some(id), Some(read)) = (slots.timestamp, fixed::clf(parts.time.as_bytes())) {
         record.set(id, read.rfc3339());
     }
     true

@@ -3,6 +3,7 @@
 use crate::record::{FieldId, Names, Record};
 
 mod clf;
+mod fixed;
 mod json;
 mod stamp;
 

@@ -1,9 +1,9 @@
 //! A raw line → the event time it gives itself, without a full parse: it is asked of every line.
 
-use jiff::{civil::DateTime, fmt::strtime::BrokenDownTime, tz::Offset};
+use jiff::{fmt::strtime::BrokenDownTime, tz::Offset};
 use memchr::{memchr, memmem::Finder};
 
-use super::{Format, clf, json};
+use super::{Format, clf, fixed, json};
 use crate::{
     record::{Names, Record},
     time::Timestamp,
@@ -11,9 +11,6 @@ use crate::{
 
 /// The field of a JSON line's time unless its source names another.
 const FIELD: &str = "@timestamp";
-
-/// `20/Jan/2026:10:05:00 +0000`.
-pub(super) const CLF_LEN: usize = 26;
 
 /// Where the lines of one source carry their time.
 #[derive(Debug, Clone)]
@@ -44,10 +41,12 @@ impl Stamp {
     pub(crate) fn read(&self, format: Format, line: &[u8]) -> Option<Timestamp> {
         match format {
             Format::Json => self.json(line),
-            Format::Combined | Format::Common => clf::time(line).and_then(|(time, _)| clf(time)),
+            Format::Combined | Format::Common => {
+                clf::time(line).and_then(|(time, _)| fixed::clf(time))
+            }
             Format::Text => self.text(line),
             Format::Auto if super::looks_like_json(line) => self.json(line),
-            Format::Auto => match clf::time(line).and_then(|(time, _)| clf(time)) {
+            Format::Auto => match clf::time(line).and_then(|(time, _)| fixed::clf(time)) {
                 Some(time) => Some(time),
                 None => self.text(line),
             },
@@ -112,7 +111,7 @@ impl Stamp {
 fn value_time(value: &[u8]) -> Option<Timestamp> {
     if let Some(text) = value.strip_prefix(b"\"") {
         let text = text.get(..memchr(b'"', text)?)?;
-        return fixed(text).or_else(|| from_text(std::str::from_utf8(text).ok()?));
+        return fixed::rfc3339(text).or_else(|| from_text(std::str::from_utf8(text).ok()?));
     }
     let digits = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     let end = value.iter().position(|byte| !digits(byte)).unwrap_or(value.len());
@@ -138,80 +137,7 @@ fn from_text(text: &str) -> Option<Timestamp> {
 
 /// The layout that logs are written in, at fixed places; whatever differs goes the long way.
 fn rfc3339(text: &[u8]) -> Option<Timestamp> {
-    fixed(text).or_else(|| Timestamp::parse(std::str::from_utf8(text).ok()?))
-}
-
-fn fixed(text: &[u8]) -> Option<Timestamp> {
-    let (head, fraction) = text.strip_suffix(b"Z")?.split_at_checked(19)?;
-    let [y0, y1, y2, y3, b'-', o0, o1, b'-', d0, d1, b'T', h0, h1, b':', m0, m1, b':', s0, s1] =
-        head
-    else {
-        return None;
-    };
-    let micro = match fraction {
-        [] => 0,
-        [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => {
-            number(digits)? * 10_i32.pow(6 - u32::try_from(digits.len()).ok()?)
-        }
-        _ => return None,
-    };
-    instant(
-        [number(&[*y0, *y1, *y2, *y3])?, number(&[*o0, *o1])?, number(&[*d0, *d1])?],
-        [number(&[*h0, *h1])?, number(&[*m0, *m1])?, number(&[*s0, *s1])?],
-        micro,
-        0,
-    )
-}
-
-/// `20/Jan/2026:10:05:00 +0100`.
-pub(super) fn clf(text: &[u8]) -> Option<Timestamp> {
-    const MONTHS: [&[u8; 3]; 12] = [
-        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
-        b"Dec",
-    ];
-    let (head, offset) = text.split_at_checked(20)?;
-    let [d0, d1, b'/', month @ .., b'/', y0, y1, y2, y3, b':', h0, h1, b':', m0, m1, b':', s0, s1] =
-        head
-    else {
-        return None;
-    };
-    let [b' ', sign @ (b'+' | b'-'), oh0, oh1, om0, om1] = offset else { return None };
-    let month = 1 + MONTHS.iter().position(|name| *name == month)?;
-    let east = number(&[*oh0, *oh1])? * 3600 + number(&[*om0, *om1])? * 60;
-    instant(
-        [number(&[*y0, *y1, *y2, *y3])?, i32::try_from(month).ok()?, number(&[*d0, *d1])?],
-        [number(&[*h0, *h1])?, number(&[*m0, *m1])?, number(&[*s0, *s1])?],
-        0,
-        if *sign == b'-' { -east } else { east },
-    )
-}
-
-/// A whole number of at most nine digits.
-fn number(digits: &[u8]) -> Option<i32> {
-    digits.iter().try_fold(0, |number: i32, digit| {
-        digit.is_ascii_digit().then(|| number * 10 + i32::from(digit - b'0'))
-    })
-}
-
-fn instant(
-    [year, month, day]: [i32; 3],
-    [hour, minute, second]: [i32; 3],
-    micro: i32,
-    offset: i32,
-) -> Option<Timestamp> {
-    let narrow = |number: i32| i8::try_from(number).ok();
-    let civil = DateTime::new(
-        i16::try_from(year).ok()?,
-        narrow(month)?,
-        narrow(day)?,
-        narrow(hour)?,
-        narrow(minute)?,
-        // A leap second is the second before it, as the long way reads it.
-        narrow(second.min(if second == 60 { 59 } else { second }))?,
-        micro * 1_000,
-    );
-    let read = Offset::from_seconds(offset).ok()?.to_timestamp(civil.ok()?).ok()?;
-    Some(Timestamp(read.as_microsecond()))
+    fixed::rfc3339(text).or_else(|| Timestamp::parse(std::str::from_utf8(text).ok()?))
 }
 
 #[cfg(test)]
@@ -301,22 +227,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn the_short_way_reads_what_the_long_way_does(
-            at in -62_135_596_800_000_000_i64..253_370_764_799_000_000,
-            digits in 0_usize..=6,
-        ) {
-            let at = jiff::Timestamp::from_microsecond(at).unwrap();
-            let written = format!("{at:.digits$}");
-            prop_assert_eq!(fixed(written.as_bytes()), Timestamp::parse(&written));
-        }
-
-        #[test]
-        fn whatever_the_short_way_reads_the_long_way_does_too(text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,7})?Z") {
-            let fixed = fixed(text.as_bytes());
-            prop_assert!(fixed.is_none() || fixed == Timestamp::parse(&text), "{}", text);
-        }
-
         #[test]
         fn nothing_panics(line in prop::collection::vec(any::<u8>(), 0..64), field in "[a-z.]{1,4}") {
             let stamp = Stamp::new(Some(&field));
