@@ -431,6 +431,7 @@ fn refusals_are_counted_once() {
         (action::CORS_REJECTED, 403, "cors-refusals"),
         (action::ORIGIN_REJECTED, 403, "cors-refusals"),
         (action::NOT_FOUND, 404, "path-scan"),
+        (action::UNAUTHORIZED, 401, "login-failures"),
         (action::QUERY_REJECTED, 400, "malformed-requests"),
         (action::BAD_REQUEST, 400, "malformed-requests"),
         (action::HEADER_TIMEOUT, 408, "slow-requests"),
@@ -583,7 +584,7 @@ fn thresholds_are_reached_by_the_last_one() {
     };
     threshold("rate-limit-storm", 20, refused(action::BLOCKED, 429), json);
     threshold("path-scan", 15, missing, json);
-    threshold("login-failures", 20, refused(action::REQUEST, 401), json);
+    threshold("login-failures", 20, refused(action::UNAUTHORIZED, 401), json);
     threshold("csrf-refusals", 5, refused(action::CSRF_REJECTED, 403), json);
     threshold("cors-refusals", 5, refused(action::CORS_REJECTED, 403), json);
     threshold("malformed-requests", 10, refused(action::BAD_REQUEST, 400), json);
@@ -592,7 +593,7 @@ fn thresholds_are_reached_by_the_last_one() {
     // Of an access log, by the status alone.
     threshold("rate-limit-storm", 20, refused(action::REQUEST, 429), access_log);
     threshold("path-scan", 15, missing, access_log);
-    threshold("login-failures", 20, refused(action::REQUEST, 401), access_log);
+    threshold("login-failures", 20, refused(action::UNAUTHORIZED, 401), access_log);
     threshold("malformed-requests", 10, refused(action::REQUEST, 400), access_log);
     threshold("slow-requests", 10, refused(action::REQUEST, 408), access_log);
     threshold("server-error-burst", 10, refused(action::REQUEST, 502), access_log);
