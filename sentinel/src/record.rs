@@ -133,3 +133,9 @@ impl<'l> Record<'l> {
         self.values.get(usize::from(id.0)).and_then(Option::as_ref)
     }
 }
+
+/// The values of one match, wherever they come from: the record, or the captures of the rule.
+pub trait Fields {
+    /// The value of a field as text.
+    fn field(&self, id: FieldId) -> Option<Cow<'_, str>>;
+}

@@ -7,11 +7,11 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::{
-    Values,
     literal::{self, Literals},
     number,
     pattern::{Pattern, Patterns},
     url,
+    values::Values,
 };
 use crate::{
     decode::{ENCODING_ERROR, PARSE_ERROR},

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 
+use memchr::memmem;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Literals of one rule; more would make the automaton of all rules too large.
@@ -239,6 +240,13 @@ fn product(heads: &[String], tails: &[String]) -> Option<Vec<String>> {
         }
     }
     Some(joined)
+}
+
+/// Whether ignoring case makes ASCII of nothing that is none: the signs of the kelvin and of the
+/// long s, and the dotted I (Unicode's CaseFolding.txt and SpecialCasing.txt).
+pub(super) fn folds_to_itself(text: &[u8]) -> bool {
+    let special = ["\u{212a}", "\u{17f}", "\u{130}"];
+    text.is_ascii() || special.iter().all(|c| memmem::find(text, c.as_bytes()).is_none())
 }
 
 #[cfg(test)]

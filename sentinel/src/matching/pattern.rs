@@ -7,7 +7,10 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::Hir;
 use serde::{Serialize, Serializer};
 
-use super::{ascii, folds_to_itself, literal::Literals};
+use super::{
+    ascii,
+    literal::{Literals, folds_to_itself},
+};
 use crate::record::{FieldId, Names, TooManyFields};
 
 /// Most memory that one compiled expression may take, in bytes: `\w{1,500}{1,500}` is refused.
@@ -35,7 +38,8 @@ impl Pattern {
     pub(crate) fn new(expression: &str, cased: bool) -> Result<Self, BadPattern> {
         let whole = |message: String| BadPattern { span: 0..expression.len(), message };
         parse(expression, cased)?;
-        let ascii = ascii::rewritten(expression)?;
+        let ascii = ascii::rewritten(expression)
+            .map_err(|error| BadPattern::at(&regex_syntax::Error::Parse(*error), expression))?;
         let parsed = parse(&ascii, cased).map_err(|bad| whole(bad.message))?;
         let regex = RegexBuilder::new(&ascii)
             .case_insensitive(!cased)
@@ -163,7 +167,7 @@ impl Serialize for Pattern {
 }
 
 impl BadPattern {
-    pub(super) fn at(error: &regex_syntax::Error, expression: &str) -> Self {
+    fn at(error: &regex_syntax::Error, expression: &str) -> Self {
         let (span, message) = match error {
             regex_syntax::Error::Parse(error) => (error.span(), error.kind().to_string()),
             regex_syntax::Error::Translate(error) => (error.span(), error.kind().to_string()),

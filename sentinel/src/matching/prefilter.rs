@@ -16,9 +16,13 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::{memchr, memmem::Finder, memrchr};
 
 use super::{
-    condition::Condition, folds_to_itself, literal::LITERAL_BYTES_MAX, members::Members, url,
+    condition::Condition,
+    literal::{LITERAL_BYTES_MAX, folds_to_itself},
+    matcher::Matcher,
+    members::Members,
+    url,
 };
-use crate::{decode::Format, rule::Rule};
+use crate::decode::Format;
 
 /// Bytes of literals up to which the automaton is a table: twice as fast, and 200 times their size.
 const DFA_BYTES_MAX: usize = 64 * 1024;
@@ -68,13 +72,13 @@ pub(super) struct Applying {
 }
 
 impl Prefilter {
-    pub(crate) fn new(rules: &[Rule]) -> Result<Self, aho_corasick::BuildError> {
+    pub(super) fn new(matchers: &[Matcher]) -> Result<Self, aho_corasick::BuildError> {
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut needed_by: Vec<Vec<usize>> = Vec::new();
-        let mut gates = Vec::with_capacity(rules.len());
+        let mut gates = Vec::with_capacity(matchers.len());
         let mut names = Vec::new();
-        for (index, rule) in rules.iter().enumerate() {
-            let (gate, literals) = Gate::of(&rule.matches, &mut names);
+        for (index, matcher) in matchers.iter().enumerate() {
+            let (gate, literals) = Gate::of(&matcher.matches, &mut names);
             for literal in literals {
                 let place = *places.entry(literal).or_insert(needed_by.len());
                 match needed_by.get_mut(place) {
@@ -97,9 +101,10 @@ impl Prefilter {
         Ok(Self { literals, needed_by, gates, names })
     }
 
-    pub(super) fn applying(&self, rules: &[Rule], source: &str) -> Applying {
-        let is: Vec<_> = rules.iter().map(|rule| rule.applies_to(source)).collect();
-        let all: Vec<_> = (0..rules.len()).filter(|rule| is[*rule]).collect();
+    /// `is`: by rule, whether it applies.
+    pub(super) fn applying(&self, is: Vec<bool>) -> Applying {
+        let applies = is.iter().enumerate().filter(|(_, is)| **is);
+        let all: Vec<_> = applies.map(|(rule, _)| rule).collect();
         let those = |wanted: fn(&Gate) -> bool| {
             all.iter().copied().filter(|rule| self.gates.get(*rule).is_some_and(wanted)).collect()
         };
@@ -120,7 +125,7 @@ impl Prefilter {
     /// Of the rules that apply, those that may match, in their order.
     pub(super) fn candidates(
         &self,
-        rules: &[Rule],
+        matchers: &[Matcher],
         applying: &Applying,
         format: Format,
         line: &[u8],
@@ -140,11 +145,11 @@ impl Prefilter {
         candidates.dedup();
         if let Some(mut members) = Members::of(format, line, self.names.len()) {
             candidates.retain(|rule| {
-                let Some((gate, rule)) = self.gates.get(*rule).zip(rules.get(*rule)) else {
+                let Some((gate, matcher)) = self.gates.get(*rule).zip(matchers.get(*rule)) else {
                     return true;
                 };
                 gate.fields.iter().all(|(condition, name)| {
-                    let looked = rule.matches.get(*condition).zip(self.names.get(*name));
+                    let looked = matcher.matches.get(*condition).zip(self.names.get(*name));
                     looked.is_none_or(|(condition, finder)| {
                         members.values(*name, finder).any(|value| condition.fits(value))
                     })

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::rule::RuleSet;
 
 fn set(rules: &str) -> RuleSet {
     let text = format!("version = 1\n{rules}");
@@ -17,7 +17,7 @@ fn matched(conditions: &str, line: &[u8]) -> bool {
     let mut hits = 0;
     set.scan(&view, line, &mut |_, _| hits += 1);
     let mut all = 0;
-    set.evaluate(view.applying.all(), view.format, line, &mut |_, _| all += 1);
+    set.matching.evaluate(&set.names, view.applying.all(), view.format, line, &mut |_, _| all += 1);
     assert_eq!(hits, all, "the prefilter changed what matches");
     hits == 1
 }
@@ -246,8 +246,7 @@ fn read_for(line: &str) -> Vec<String> {
     let (set, _) = RuleSet::parse(&[("default.toml".into(), text.into())]);
     let set = set.unwrap();
     let view = set.view("any");
-    let candidates =
-        set.prefilter.candidates(&set.rules, &view.applying, view.format, line.as_bytes());
+    let candidates = set.matching.candidates(&view, line.as_bytes());
     candidates.into_iter().map(|rule| set.rules[rule].id.clone()).collect()
 }
 
@@ -407,7 +406,10 @@ proptest! {
             let mut filtered = Vec::new();
             set.scan(&view, &line, &mut |index, _| filtered.push(index));
             let mut all = Vec::new();
-            set.evaluate(view.applying.all(), view.format, &line, &mut |index, _| all.push(index));
+            let applying = view.applying.all();
+            set.matching.evaluate(&set.names, applying, view.format, &line, &mut |index, _| {
+                all.push(index);
+            });
             prop_assert_eq!(&filtered, &all, "{}", String::from_utf8_lossy(&line));
         }
     }

@@ -1,23 +1,23 @@
 //! Rules as they run: what stands in the files, checked and compiled. A [`Rule`] that exists works.
 
-use std::{borrow::Cow, collections::BTreeMap, num::NonZeroU32};
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use shared::alert::Level;
 
 use crate::{
-    decode::{Decoder, Format},
-    matching::{Condition, Prefilter},
+    decode::{Format, Stamp},
+    matching::{Matching, View},
     record::{FieldId, Names},
-    time::Span,
+    time::{Span, Timestamp},
 };
 
 pub(crate) mod duration;
 mod fault;
 pub mod load;
 mod parse;
-
 mod template;
 
+pub use crate::record::Fields;
 pub use fault::{Fault, Severity};
 pub use template::VALUE_CHARS_MAX;
 
@@ -32,10 +32,7 @@ pub struct RuleSet {
     pub names: Names,
     /// SHA-256 of all files' content, in hex.
     pub digest: String,
-    /// The slot of `line`, which no decoder fills.
-    pub(crate) line: FieldId,
-    pub(crate) decoder: Decoder,
-    pub(crate) prefilter: Prefilter,
+    pub(crate) matching: Matching,
 }
 
 /// A declared source.
@@ -56,6 +53,25 @@ impl RuleSet {
     /// its place. There is a set exactly where no fault is an error.
     pub fn parse(files: &[(String, String)]) -> (Option<Self>, Vec<Fault>) {
         parse::parse(files)
+    }
+
+    /// The view of the source of that name.
+    pub fn view(&self, source: &str) -> View {
+        let known = self.sources.iter().find(|known| known.name == source);
+        let format = known.map_or(Format::Auto, |source| source.format);
+        let stamp = Stamp::new(known.and_then(|source| source.timestamp.as_deref()));
+        let applies = self.rules.iter().map(|rule| rule.applies_to(source)).collect();
+        self.matching.view(format, stamp, applies)
+    }
+
+    /// The event time that a raw line gives itself.
+    pub fn time(&self, view: &View, line: &[u8]) -> Option<Timestamp> {
+        view.time(line)
+    }
+
+    /// Calls `hit` once for each rule that a line matches, in the order of the rules.
+    pub fn scan(&self, view: &View, line: &[u8], hit: &mut dyn FnMut(usize, &dyn Fields)) {
+        self.matching.scan(&self.names, view, line, hit);
     }
 }
 
@@ -93,8 +109,6 @@ pub struct Rule {
     meaning: String,
     /// None: every source.
     sources: Option<Vec<String>>,
-    pub(crate) matches: Vec<Condition>,
-    pub(crate) except: Vec<Vec<Condition>>,
     message: template::Template,
 }
 
@@ -141,10 +155,4 @@ pub enum Kind {
     EventCount,
     /// Distinct values of a field among the matches; a match without the field counts for none.
     ValueCount(FieldId),
-}
-
-/// The values of one match, wherever they come from: the record, or the captures of the rule.
-pub trait Fields {
-    /// The value of a field as text.
-    fn field(&self, id: FieldId) -> Option<Cow<'_, str>>;
 }

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::Fields;
-use crate::record::{FieldId, Names, TooManyFields};
+use crate::record::{FieldId, Fields, Names, TooManyFields};
 
 /// Longest that one value may be in a message, in characters. The evidence holds the whole.
 pub const VALUE_CHARS_MAX: usize = 256;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    matching::Condition,
+    matching::{Condition, Matcher},
     record::{FieldId, Names},
     rule::{GroupBy, Kind, Rule},
 };
@@ -23,12 +23,12 @@ struct Meaning<'r> {
 }
 
 /// In words that are equal for rules that do the same.
-pub(super) fn of(rule: &Rule, names: &Names) -> String {
+pub(super) fn of(rule: &Rule, matcher: &Matcher, names: &Names) -> String {
     let name = |id: FieldId| names.name(id);
     let meaning = Meaning {
         source: &rule.sources,
-        matches: &rule.matches,
-        except: &rule.except,
+        matches: &matcher.matches,
+        except: &matcher.except,
         group_by: match &rule.group_by {
             GroupBy::ClientIp(_) => None,
             GroupBy::Fields(fields) => Some(fields.iter().copied().map(name).collect()),

@@ -3,7 +3,7 @@
 use super::reader::{Node, Reader, suggestion};
 use crate::{
     decode::{ENCODING_ERROR, PARSE_ERROR},
-    matching::Condition,
+    matching::{Condition, Matcher},
     rule::{Correlation, GroupBy, Kind, template, template::Template},
 };
 
@@ -15,8 +15,7 @@ impl Reader<'_, '_> {
         node: &Node<'_>,
         is_counted: bool,
         trips: Option<&(Option<Correlation>, GroupBy)>,
-        matches: &[Condition],
-        except: &[Vec<Condition>],
+        matcher: &Matcher,
     ) -> Option<Template> {
         let places = match template::placeholders(text) {
             Ok(places) => places,
@@ -26,7 +25,6 @@ impl Reader<'_, '_> {
                 return None;
             }
         };
-        let conditions = || matches.iter().chain(except.iter().flatten());
         for (name, span) in places {
             let place = self.part(node, span);
             if name == "timespan" && !is_counted {
@@ -37,7 +35,8 @@ impl Reader<'_, '_> {
                 continue;
             }
             let id = self.intern(name, place.clone())?;
-            let captured = conditions()
+            let captured = matcher
+                .conditions()
                 .flat_map(Condition::patterns)
                 .any(|pattern| pattern.captures().any(|capture| capture == id));
             let grouped = trips.is_none_or(|(correlation, group_by)| {
@@ -45,7 +44,7 @@ impl Reader<'_, '_> {
                 counted == Some(&Kind::ValueCount(id))
                     || matches!(group_by, GroupBy::Fields(fields) if fields.contains(&id))
             });
-            let named = grouped || conditions().any(|condition| condition.field == id);
+            let named = grouped || matcher.conditions().any(|condition| condition.field == id);
             if !captured && !named && !KNOWN_FIELDS.contains(&name) {
                 let message = format!("nothing is known to fill `{{{name}}}`");
                 let mut help = suggestion(name, &KNOWN_FIELDS);

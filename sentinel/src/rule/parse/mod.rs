@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 use super::{Fault, RuleSet, Severity, Source};
-use crate::{decode::Decoder, matching::Prefilter, record::Names};
+use crate::{matching::Matching, record::Names};
 
 mod condition;
 mod correlation;
@@ -46,25 +46,24 @@ pub(super) fn parse(files: &[(String, String)]) -> (Option<RuleSet>, Vec<Fault>)
     let digest = digest(files.iter().map(|file| file.text));
     let mut faults = Vec::new();
     let mut rules = Vec::new();
+    let mut matchers = Vec::new();
     let mut sources = Vec::new();
     for file in files {
         let mut of_file = file.faults;
         of_file.sort_by_key(|fault| (fault.line, fault.column));
         faults.extend(of_file);
-        rules.extend(file.rules.into_iter().map(|read| read.rule));
+        for read in file.rules {
+            rules.push(read.rule);
+            matchers.push(read.matcher);
+        }
         sources.extend(file.sources.into_iter().map(|(source, _)| source));
     }
     if faults.iter().any(|fault| fault.severity == Severity::Error) {
         return (None, faults);
     }
-    let line = names.intern("line");
-    match (line, Prefilter::new(&rules)) {
-        (Ok(line), Ok(prefilter)) => {
-            let decoder = Decoder::new(&names);
-            (Some(RuleSet { rules, sources, names, digest, line, decoder, prefilter }), faults)
-        }
-        (Err(error), _) => (None, vec![Fault::of_file("", error.to_string())]),
-        (_, Err(error)) => (None, vec![Fault::of_file("", error.to_string())]),
+    match Matching::new(matchers, &mut names) {
+        Ok(matching) => (Some(RuleSet { rules, sources, names, digest, matching }), faults),
+        Err(error) => (None, vec![Fault::of_file("", error.to_string())]),
     }
 }
 

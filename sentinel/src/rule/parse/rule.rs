@@ -11,7 +11,7 @@ use super::{
     reader::{Key, Node, Reader, suggestion},
 };
 use crate::{
-    matching::{Condition, Prefilter},
+    matching::{Condition, Matcher, Prefilter},
     rule::{GroupBy, Rule, template::Template},
     time::Span,
 };
@@ -44,6 +44,7 @@ const IPV6_PREFIX: u8 = 64;
 /// A rule as read, and what is checked against others.
 pub(super) struct Read {
     pub(super) rule: Rule,
+    pub(super) matcher: Matcher,
     pub(super) id_span: Range<usize>,
     pub(super) sources: Vec<(String, Range<usize>)>,
 }
@@ -66,8 +67,7 @@ impl Reader<'_, '_> {
         let mut tags = Vec::new();
         let mut labels = BTreeMap::new();
         let mut annotations = BTreeMap::new();
-        let mut matches = Vec::new();
-        let mut except = Vec::new();
+        let mut matcher = Matcher::default();
         let mut message = None;
         let mut cooldown = COOLDOWN;
         let mut groups = None;
@@ -87,12 +87,12 @@ impl Reader<'_, '_> {
                 "annotations" => annotations = self.strings("annotations", value),
                 "match" => {
                     if let Some(table) = self.table("match", value) {
-                        matches = self.conditions(&owner, value, table);
+                        matcher.matches = self.conditions(&owner, value, table);
                     }
                 }
                 "except" => {
                     for (table, node) in self.tables("rule.except", value) {
-                        except.push(self.conditions(&owner, node, table));
+                        matcher.except.push(self.conditions(&owner, node, table));
                     }
                 }
                 "message" => message = self.text("message", value).map(|text| (text, value)),
@@ -131,15 +131,13 @@ impl Reader<'_, '_> {
             }
         };
         let message = match message {
-            Some((text, node)) => {
-                self.message(text, node, is_counted, trips.as_ref(), &matches, &except)
-            }
+            Some((text, node)) => self.message(text, node, is_counted, trips.as_ref(), &matcher),
             None => {
                 let title = title.as_deref().or_else(|| id.as_ref().map(|(id, _)| id.as_str()));
                 Some(Template::plain(title.unwrap_or_default()))
             }
         };
-        self.warn_of_slowness(&matches, table.get("match").unwrap_or(node));
+        self.warn_of_slowness(&matcher.matches, table.get("match").unwrap_or(node));
         if self.errors() > errors {
             return None;
         }
@@ -163,13 +161,11 @@ impl Reader<'_, '_> {
             sources: sources.as_ref().map(|sources: &Vec<_>| {
                 sources.iter().map(|(name, _): &(String, _)| name.clone()).collect()
             }),
-            matches,
-            except,
             message: message?,
         };
-        rule.meaning = meaning::of(&rule, self.names);
+        rule.meaning = meaning::of(&rule, &matcher, self.names);
         rule.digest = meaning::digest(&rule);
-        Some(Read { rule, id_span, sources: sources.unwrap_or_default() })
+        Some(Read { rule, matcher, id_span, sources: sources.unwrap_or_default() })
     }
 
     /// A key that a rule does not have: often it has only slipped below or above its header.
