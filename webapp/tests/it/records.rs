@@ -51,7 +51,8 @@ fn heads_that_are_too_large_or_no_http() {
     http::send(webapp.address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     let record = webapp.record("requests", |r| r.method.as_deref() == Some("PRI"));
     assert_eq!(record.action, "bad_request");
-    webapp.counts("requests", 3);
+    assert_eq!(webapp.send("\r\r\r").status, 400);
+    webapp.counts("requests", 4);
 }
 
 #[test]
