@@ -90,7 +90,7 @@ pub struct Record {
     /// `User-Agent`, sanitised, at most 1,024 characters.
     #[serde(rename = "user_agent.original", skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// `Referer`, sanitised, at most 1,024 characters.
+    /// `Referer`, redacted as the query is, sanitised, at most 1,024 characters.
     #[serde(rename = "http.request.referrer", skip_serializing_if = "Option::is_none")]
     pub referrer: Option<String>,
     /// Of a valid `traceparent`, else begun here.
