@@ -132,7 +132,7 @@ fn record(
     };
     let head = RawHead::read(&unserved.head);
     let client = Client::identify(peer, &head.headers, &app.settings.proxies);
-    let entry = Entry::of_raw(&head, client);
+    let entry = Entry::of_raw(&head, unserved.cut, client);
     exchange::tell_spoofed(app, client, &entry);
     let mut event = Event {
         message: "request",

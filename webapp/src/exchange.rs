@@ -20,10 +20,10 @@ use warp::reply::Response;
 use crate::{
     app::App,
     classify::{self, Target, classify},
-    client::Client,
+    client::{self, Client},
     clock,
     finish::Unfinished,
-    guard::{self, Admitted, Findings, Permit, body},
+    guard::{self, Admitted, Findings, Permit, body, rate},
     heads::{Heads, Length},
     origin::Origin,
     panics,
@@ -59,19 +59,21 @@ pub async fn exchange(
     };
     // hyper cannot tell that chunks have ended; the guard that read them can.
     let unread = !body.is_end_stream() && !unfinished.findings().body_read;
+    // A head that hyper refuses behind this request must not go unseen.
+    let close = unread || heads.lock().is_unseen();
     let mut response = unfinished.finish(outcome);
 
     // What the client still sends of its body is read for a while, so that it sees the answer. One
     // that waits for `100 Continue` sends nothing, and polling would tell it to.
-    if unread {
+    if close {
         response
             .headers_mut()
             .insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-        if !head.headers.contains_key(header::EXPECT) {
-            body::drain(body);
-        }
     }
-    heads.lock().answered(unread || !keeps_alive);
+    if unread && !head.headers.contains_key(header::EXPECT) {
+        body::drain(body);
+    }
+    heads.lock().answered(close || !keeps_alive);
     Ok(response)
 }
 
@@ -85,8 +87,14 @@ async fn decide(
     now: Instant,
     findings: &mut Findings,
 ) -> Result<Response, Refusal> {
-    let authority = sanity::check(head.version, &head.uri, &head.headers)
-        .map_err(|reason| Refusal::new(Kind::BadRequest, reason))?;
+    let authority = match sanity::check(head.version, &head.uri, &head.headers) {
+        Ok(authority) => authority,
+        Err(reason) => {
+            // Garbage is charged like everything else, and a block comes before its own answer.
+            guard::charge(&app.limiter, client, rate::Kind::Request, findings, now)?;
+            return Err(Refusal::new(Kind::BadRequest, reason));
+        }
+    };
     let own = own_origin(app, head, client, authority);
     let class = classify(&head.method, head.uri.path(), &head.headers, &ENDPOINTS);
     let asked = guard::Request { head, class: &class, client, own: own.as_ref() };
@@ -173,7 +181,8 @@ fn keeps_alive(head: &Parts) -> bool {
 /// Once per client: a header that names somebody else comes with every one of its requests.
 pub(crate) fn tell_spoofed(app: &App, client: Client, entry: &Entry) {
     let Some(reason) = client.suspicion() else { return };
-    if !app.spoofers.is_first(client.address()) {
+    let network = client::network(client.address(), app.settings.guards.rate.ipv6_prefix);
+    if !app.spoofers.is_first(network) {
         return;
     }
     let event = Event {

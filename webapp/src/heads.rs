@@ -5,8 +5,12 @@
 
 use std::time::Instant;
 
-/// Bytes of a head that are kept.
-const KEPT_BYTES_MAX: usize = 2 * 1_024;
+/// Bytes of a request line that are kept.
+const LINE_KEPT_MAX: usize = 2 * 1_024;
+
+/// Bytes of the headers behind it that are kept, however long it was: behind a proxy they tell whose
+/// request it is.
+const HEADERS_KEPT_MAX: usize = 4 * 1_024;
 
 /// Bytes behind a head that are kept until its body's length is known.
 const BEHIND_BYTES_MAX: usize = 8 * 1_024;
@@ -16,6 +20,10 @@ const BEHIND_BYTES_MAX: usize = 8 * 1_024;
 pub struct Heads {
     phase: Phase,
     kept: Vec<u8>,
+    /// Where the headers begin in `kept`.
+    headers_at: Option<usize>,
+    /// Something of the head was not kept.
+    cut: bool,
     began: Option<Instant>,
     /// A CR before the head, whose LF is to come.
     empty_cr: bool,
@@ -39,8 +47,8 @@ enum Phase {
     Behind,
     /// In a body, with so many bytes to come.
     Body(u64),
-    /// In a body whose end only hyper sees.
-    Chunked,
+    /// Where the next head begins only hyper sees.
+    Unseen,
     /// No head will be read any more.
     Over,
 }
@@ -59,6 +67,8 @@ pub enum Length {
 pub struct Unserved {
     /// Its beginning.
     pub head: Vec<u8>,
+    /// `head` is not all that came.
+    pub cut: bool,
     /// When its first byte came.
     pub began: Instant,
 }
@@ -68,7 +78,7 @@ impl Heads {
     pub fn push(&mut self, mut bytes: &[u8], now: Instant) {
         while let Some((first, rest)) = bytes.split_first() {
             match &mut self.phase {
-                Phase::Over | Phase::Chunked => return,
+                Phase::Over | Phase::Unseen => return,
                 Phase::Body(left) => {
                     let body = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                     *left -= body as u64;
@@ -95,9 +105,7 @@ impl Heads {
                     self.any = true;
                     self.empty_cr = false;
                     self.began.get_or_insert(now);
-                    if self.kept.len() < KEPT_BYTES_MAX {
-                        self.kept.push(*first);
-                    }
+                    self.keep(*first);
                     match first {
                         b'\n' if self.line_bytes == 0 => self.phase = Phase::Behind,
                         b'\n' => self.line_bytes = 0,
@@ -110,21 +118,36 @@ impl Heads {
         }
     }
 
+    fn keep(&mut self, byte: u8) {
+        let has_room = match self.headers_at {
+            // Its end is kept whatever its length: the headers begin behind it.
+            None => self.kept.len() < LINE_KEPT_MAX || byte == b'\n',
+            Some(at) => self.kept.len() - at < HEADERS_KEPT_MAX,
+        };
+        self.cut |= !has_room;
+        if has_room {
+            self.kept.push(byte);
+        }
+        if byte == b'\n' && self.headers_at.is_none() {
+            self.headers_at = Some(self.kept.len());
+        }
+    }
+
     /// hyper has parsed a head and hands its request over. Returns when its first byte came.
     pub fn parsed(&mut self, length: Length, now: Instant) -> Instant {
         self.busy = true;
         let began = self.began.take().unwrap_or(now);
         self.kept.clear();
+        (self.headers_at, self.cut) = (None, false);
         self.line_bytes = 0;
         self.phase = match length {
             Length::Known(0) => Phase::Head,
             Length::Known(bytes) => Phase::Body(bytes),
-            Length::Chunked => Phase::Chunked,
+            Length::Chunked => Phase::Unseen,
         };
         let behind = std::mem::take(&mut self.behind);
         if std::mem::take(&mut self.behind_lost) {
-            // Where the next head begins is unknown until this one is answered.
-            self.phase = Phase::Chunked;
+            self.phase = Phase::Unseen;
         }
         self.push(&behind, now);
         began
@@ -135,9 +158,13 @@ impl Heads {
         self.busy = false;
         if close {
             self.phase = Phase::Over;
-        } else if self.phase == Phase::Chunked {
-            self.phase = Phase::Head;
         }
+    }
+
+    /// What follows the request may be a head that nobody here would see: the connection has to end
+    /// with its answer.
+    pub fn is_unseen(&self) -> bool {
+        self.phase == Phase::Unseen
     }
 
     /// The head that was begun and never became a request.
@@ -146,7 +173,7 @@ impl Heads {
             return None;
         }
         let began = self.began.take()?;
-        Some(Unserved { head: std::mem::take(&mut self.kept), began })
+        Some(Unserved { head: std::mem::take(&mut self.kept), cut: self.cut, began })
     }
 
     /// No request is under way: a head is awaited, or on its way.
@@ -209,10 +236,24 @@ mod tests {
     }
 
     #[test]
-    fn a_long_head_keeps_its_beginning() {
+    fn a_long_line_leaves_room_for_the_headers_and_says_that_it_was_cut() {
         let mut heads = Heads::default();
         heads.push(&[b'x'; 5_000], clock::now());
-        assert_eq!(unserved(&mut heads).unwrap().len(), KEPT_BYTES_MAX);
+        heads.push(b"\r\nX-Forwarded-For: 192.0.2.7\r\n", clock::now());
+        heads.push(&[b'y'; 5_000], clock::now());
+        let unserved = heads.unserved().unwrap();
+        assert!(unserved.cut);
+        let head = String::from_utf8(unserved.head).unwrap();
+        let (line, headers) = head.split_once('\n').unwrap();
+        assert_eq!((line.len(), headers.len()), (LINE_KEPT_MAX, HEADERS_KEPT_MAX));
+        assert!(headers.starts_with("X-Forwarded-For: 192.0.2.7\r\n"));
+    }
+
+    #[test]
+    fn a_head_that_is_kept_whole_was_not_cut() {
+        let mut heads = Heads::default();
+        heads.push(GET, clock::now());
+        assert!(!heads.unserved().unwrap().cut);
     }
 
     #[test]
@@ -236,15 +277,20 @@ mod tests {
     }
 
     #[test]
-    fn chunks_end_with_the_answer() {
+    fn what_follows_chunks_or_too_much_is_unseen() {
         let mut heads = Heads::default();
-        heads.push(b"POST / HTTP/1.1\r\n\r\n1\r\n", clock::now());
+        heads.push(b"POST / HTTP/1.1\r\n\r\n1\r\na\r\n0\r\n\r\nGET /<", clock::now());
         heads.parsed(Length::Chunked, clock::now());
-        heads.push(b"a\r\n0\r\n\r\n", clock::now());
-        assert_eq!(unserved(&mut heads), None);
-        heads.answered(false);
-        heads.push(b"GET /<", clock::now());
-        assert_eq!(unserved(&mut heads).as_deref(), Some("GET /<"));
+        assert!(heads.is_unseen());
+        let mut heads = Heads::default();
+        heads.push(GET, clock::now());
+        heads.push(&[b'x'; BEHIND_BYTES_MAX + 1], clock::now());
+        heads.parsed(Length::Known(0), clock::now());
+        assert!(heads.is_unseen());
+        let mut heads = Heads::default();
+        heads.push(&[POST, GET].concat(), clock::now());
+        heads.parsed(Length::Known(3), clock::now());
+        assert!(!heads.is_unseen());
     }
 
     #[test]

@@ -27,7 +27,7 @@ const QUESTIONS_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Upstream {
     socket: PathBuf,
-    in_flight: Arc<Mutex<HashMap<String, watch::Receiver<Option<Answer>>>>>,
+    in_flight: InFlight,
 }
 
 /// What sentinel said: the body of `/alerts`, or why there is none.
@@ -71,15 +71,15 @@ impl Upstream {
                     let (tell, answer) = watch::channel(None);
                     in_flight.insert(query.clone(), answer.clone());
                     let socket = self.socket.clone();
-                    let in_flight = Arc::clone(&self.in_flight);
+                    let question = Question { query, in_flight: Arc::clone(&self.in_flight) };
                     // A task of its own: whoever asked first may leave, the others still wait.
                     // It ends by its deadline, so nobody needs to await it.
                     tokio::spawn(async move {
-                        let answer = timeout(DEADLINE, ask(&socket, &query)).await;
+                        let answer = timeout(DEADLINE, ask(&socket, &question.query)).await;
                         let answer =
                             answer.unwrap_or_else(|_| Err(Unavailable::new("no answer in time")));
                         // First out of the map, so that nobody joins an answer of the past.
-                        in_flight.lock().remove(&query);
+                        drop(question);
                         tell.send_replace(Some(answer));
                     });
                     answer
@@ -91,6 +91,21 @@ impl Upstream {
             .ok()
             .and_then(|answer| answer.clone())
             .unwrap_or_else(|| Err(Unavailable::new("the question was dropped")))
+    }
+}
+
+/// The answer to come, by query.
+type InFlight = Arc<Mutex<HashMap<String, watch::Receiver<Option<Answer>>>>>;
+
+/// A question in flight; dropped, it is over, whatever ended it.
+struct Question {
+    query: String,
+    in_flight: InFlight,
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.in_flight.lock().remove(&self.query);
     }
 }
 

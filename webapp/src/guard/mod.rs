@@ -66,6 +66,30 @@ pub struct Request<'a> {
     pub own: Option<&'a Origin>,
 }
 
+/// Charges the client for a request.
+///
+/// # Errors
+/// It is over its limit, or a block is on.
+pub fn charge(
+    limiter: &Limiter,
+    client: Client,
+    kind: rate::Kind,
+    findings: &mut Findings,
+    now: Instant,
+) -> Result<(), Refusal> {
+    let verdict = limiter.take(client.address(), kind, now);
+    findings.rate = Some(verdict);
+    match verdict {
+        Verdict::Passed { .. } => Ok(()),
+        Verdict::Limited { retry_after } => {
+            Err(Refusal::new(Kind::RateLimited { retry_after }, "over the limit"))
+        }
+        Verdict::Blocked { retry_after } => {
+            Err(Refusal::new(Kind::Blocked { retry_after }, "a block is on"))
+        }
+    }
+}
+
 /// Asks the guards.
 ///
 /// # Errors
@@ -81,25 +105,17 @@ pub async fn admit(
     let &Request { head, class, client, own } = request;
     findings.is_preflight = class.is_preflight;
 
-    // First, so that garbage is charged too.
+    // Decided before anything is refused, so that an allowed origin can read every refusal.
+    findings.cors = policies.cors.cors(&head.headers, own);
+
+    // Charged first, so that garbage is charged too.
     let exempt = class.target == Target::Handler
         && class.endpoint.is_some_and(|e| policies.rate_exempt.contains(e.path));
     if !exempt {
         let kind = if class.is_preflight { rate::Kind::Preflight } else { rate::Kind::Request };
-        let verdict = limiter.take(client.address(), kind, now);
-        findings.rate = Some(verdict);
-        match verdict {
-            Verdict::Passed { .. } => {}
-            Verdict::Limited { retry_after } => {
-                return Err(Refusal::new(Kind::RateLimited { retry_after }, "over the limit"));
-            }
-            Verdict::Blocked { retry_after } => {
-                return Err(Refusal::new(Kind::Blocked { retry_after }, "a block is on"));
-            }
-        }
+        charge(limiter, client, kind, findings, now)?;
     }
 
-    findings.cors = policies.cors.cors(&head.headers, own);
     if class.is_preflight {
         cors::request_headers(&head.headers)
             .map_err(|reason| Refusal::new(Kind::BadRequest, reason))?;

@@ -54,8 +54,9 @@ impl Entry {
     }
 
     /// Of a head that hyper could not read, as far as it goes.
-    pub fn of_raw(head: &RawHead, client: Client) -> Self {
+    pub fn of_raw(head: &RawHead, cut: bool, client: Client) -> Self {
         let mut entry = Self::of_headers(&head.headers, client);
+        entry.truncated |= cut;
         entry.version = match head.version.as_str() {
             "1.0" => Some("1.0"),
             "1.1" => Some("1.1"),

@@ -32,6 +32,28 @@ fn the_31st_quick_request_is_refused_for_30_seconds() {
 }
 
 #[test]
+fn garbage_is_charged_and_a_block_comes_before_its_answer() {
+    let webapp = Sandbox::new().env("RATE_LIMIT_REQUESTS", "2").start();
+    let statuses: Vec<_> = (0..4).map(|_| webapp.get("/a/../b").status).collect();
+    assert_eq!(statuses, [400, 400, 429, 429]);
+    assert_eq!(webapp.get("/").status, 429);
+}
+
+#[test]
+fn an_allowed_origin_can_read_that_it_is_over_the_limit() {
+    let webapp = Sandbox::new()
+        .env("RATE_LIMIT_REQUESTS", "1")
+        .env("ALLOWED_CORS_ORIGINS", "https://app.example")
+        .start();
+    let from = [("Origin", "https://app.example")];
+    assert_eq!(webapp.request("GET", "/", &from).status, 200);
+    let refused = webapp.request("GET", "/", &from);
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("access-control-allow-origin"), Some("https://app.example"));
+    assert_eq!(refused.header("cross-origin-resource-policy"), Some("cross-origin"));
+}
+
+#[test]
 fn who_waits_is_served_and_the_end_of_the_block_is_told() {
     let webapp = Sandbox::new()
         .env("RATE_LIMIT_REQUESTS", "2")

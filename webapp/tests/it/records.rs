@@ -30,6 +30,15 @@ fn behind_a_proxy_the_client_of_a_bad_head_is_named() {
 }
 
 #[test]
+fn a_long_bad_line_does_not_put_its_blame_on_the_proxy() {
+    let webapp = Sandbox::new().env("TRUSTED_PROXIES", "127.0.0.1").start();
+    let padded = format!("GET /?q=<b>{}", "a".repeat(5_000));
+    webapp.send(format!("{padded} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"));
+    let record = webapp.record("requests", |r| r.action == "bad_request");
+    assert_eq!((record.client_ip.as_deref(), record.truncated), (Some("192.0.2.7"), true));
+}
+
+#[test]
 fn a_bad_head_behind_a_good_request_is_found() {
     let webapp = Sandbox::new().start();
     webapp.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /?q=\"x HTTP/1.1\r\nHost: a\r\n\r\n");
