@@ -4,12 +4,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, SyncSender},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,6 +12,7 @@ use shared::{Alert, alert::Observer};
 
 use crate::{
     alert,
+    bell::Calls,
     board::{self, Board},
     checkpoint::{
         journal::{Frame, Journal},
@@ -33,7 +29,7 @@ use crate::{
     },
     settings::Settings,
     sink::{alerts_log::AlertsLog, ring::Ring},
-    tail::{self, From, Tail, follow::AtPath, identity::FileRecord},
+    tail::{From, Tail, follow::AtPath, identity::FileRecord, search},
     time::Timestamp,
     turn::{Input, Turn},
 };
@@ -51,42 +47,6 @@ const INPUTS_MAX: usize = 200_000;
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop may take to read what is there.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
-
-/// Calls the evaluator.
-#[derive(Debug, Clone)]
-pub struct Bell {
-    wake: SyncSender<()>,
-    // Not a message: a queue full of wake-ups must not swallow it.
-    stop: Arc<AtomicBool>,
-}
-
-/// The evaluator's end of a [`Bell`].
-#[derive(Debug)]
-pub struct Calls {
-    woken: Receiver<()>,
-    stop: Arc<AtomicBool>,
-}
-
-/// A bell and the calls it makes.
-pub fn bell() -> (Bell, Calls) {
-    let (wake, woken) = mpsc::sync_channel(1);
-    let stop = Arc::new(AtomicBool::new(false));
-    (Bell { wake, stop: Arc::clone(&stop) }, Calls { woken, stop })
-}
-
-impl Bell {
-    /// Something may have changed: look now.
-    pub fn wake(&self) {
-        // A call that waits to be heard is enough.
-        self.wake.try_send(()).ok();
-    }
-
-    /// Read to the end and stop.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.wake();
-    }
-}
 
 /// Everything the evaluator owns.
 #[derive(Debug)]
@@ -154,7 +114,7 @@ impl Daemon {
         }
         if let Ok((file, metadata)) = regular::open(&settings.alerts)
             && metadata.len() > 0
-            && !tail::holds_alerts(&file).unwrap_or(true)
+            && !search::holds_alerts(&file).unwrap_or(true)
         {
             return Err(Failure::Io(format!(
                 "{} holds something else than alerts: name another file with --alerts \
@@ -208,7 +168,7 @@ impl Daemon {
         loop {
             let now = instant();
             self.board.moves(now);
-            if stop_by.is_none() && calls.stop.load(Ordering::Acquire) {
+            if stop_by.is_none() && calls.is_stopped() {
                 stop_by = Some(now + DRAIN_MAX);
             }
             let worked = self.pass(now);
@@ -223,8 +183,7 @@ impl Daemon {
                 (true, _) => Duration::ZERO,
                 (false, _) => self.settings.poll_interval,
             };
-            // Whether somebody called or time went by: what there is to do shows by looking.
-            calls.woken.recv_timeout(wait).ok();
+            calls.wait(wait);
         }
         if self.held.is_some() {
             // A snapshot would hold alerts that nobody has seen as raised. The one before and the
@@ -469,34 +428,4 @@ fn instant() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "the `now` of a turn is read here and nowhere else")]
 fn wall() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_microsecond())
-}
-
-/// The state directory, created, and locked for as long as the returned file is open.
-///
-/// # Errors
-/// It cannot be created, or another sentinel holds it.
-pub fn lock(settings: &Settings) -> Result<std::fs::File, Failure> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-    let dir = &settings.state_dir;
-    let failed = |error: io::Error| {
-        Failure::Io(format!(
-            "cannot keep state in {}: {error}; where the log directory cannot be written, give \
-             --state-dir (SENTINEL_STATE_DIR) and --alerts (SENTINEL_ALERTS) elsewhere",
-            dir.display()
-        ))
-    };
-    std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(failed)?;
-    let path: PathBuf = dir.join("lock");
-    let mut options = std::fs::File::options();
-    let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(path).map_err(failed)?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::Io(format!(
-            "another sentinel works with {}: stop it, or give this one a --state-dir \
-             (SENTINEL_STATE_DIR) of its own",
-            dir.display()
-        ))),
-        Err(error) => Err(failed(error.into())),
-    }
 }

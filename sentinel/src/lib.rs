@@ -28,6 +28,7 @@ pub mod socket;
 pub mod failure;
 pub mod regular;
 pub mod settings;
+pub mod bell;
 pub mod watch;
 pub mod daemon;
 pub mod command;

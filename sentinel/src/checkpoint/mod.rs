@@ -1,6 +1,7 @@
 //! The consistent cut: what was evaluated, what it left behind, and what was said of it, kept so
 //! that death at any instruction costs nothing and repeats nothing.
 
+pub mod lock;
 pub mod codec;
 pub mod snapshot;
 pub mod journal;

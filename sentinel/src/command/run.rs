@@ -6,8 +6,10 @@ use shared::alert::Observer;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    bell,
     board::{Board, Status},
-    daemon::{self, Daemon},
+    checkpoint::lock,
+    daemon::Daemon,
     failure::{Failure, say},
     rule::load::{self, Loaded},
     settings::Settings,
@@ -34,7 +36,7 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
             settings.log_dir.display()
         ))
     })?;
-    let lock = daemon::lock(&settings)?;
+    let lock = lock::lock(&settings)?;
     let status =
         Status { version: env!("CARGO_PKG_VERSION"), started_at: jiff_now(), ..Status::default() };
     let board = Arc::new(Board::new(status, now()));
@@ -50,7 +52,7 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
 async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Result<(), Failure> {
     let listener = socket::bind(&settings.socket)?;
     let bound = Bound(settings.socket.clone());
-    let (bell, calls) = daemon::bell();
+    let (bell, calls) = bell::bell();
     let hinted = bell.clone();
     let hint = watch::hint(&settings.log_dir, settings.watch, move || hinted.wake())?;
     let failed = |error: io::Error| Failure::Io(format!("cannot take signals: {error}"));
