@@ -190,7 +190,6 @@ impl Daemon {
             // journal hold them as still to come.
             return Err(io::Error::other("alerts wait for space on the disk"));
         }
-        self.changed = true;
         self.snapshot(instant())
     }
 
@@ -293,9 +292,6 @@ impl Daemon {
     }
 
     fn snapshot(&mut self, now: Instant) -> io::Result<()> {
-        if !self.changed && !self.snapshot_due {
-            return Ok(());
-        }
         // Counted up whether it succeeds or not: a journal never belongs to two snapshots.
         self.generation += 1;
         self.journal =
@@ -327,7 +323,7 @@ impl Daemon {
                 self.engine.replace(Arc::new(rules));
                 self.tail.replaced(&mut self.engine);
                 // No turn spans two rule sets.
-                (self.snapshot_due, self.changed) = (true, true);
+                self.snapshot_due = true;
                 return self.rules_loaded();
             }
             Ok((None, faults)) => {

@@ -5,6 +5,7 @@ mod support;
 
 use std::{collections::HashSet, fs};
 
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use support::{Running, Sandbox};
 
 const RULES: &str = r#"
@@ -28,23 +29,10 @@ timespan = "30d"
 gte = 5
 "#;
 
-/// SplitMix64: moments that a printed seed brings back.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
-
-/// Lines written to two files while a sentinel reads them.
+/// Lines written to two files while a sentinel reads them, at moments that a printed seed brings back.
 struct Load {
     sandbox: Sandbox,
-    random: Random,
+    random: StdRng,
     lines: usize,
     marked: Vec<String>,
 }
@@ -52,17 +40,17 @@ struct Load {
 impl Load {
     fn new(seed: u64) -> Self {
         let sandbox = Sandbox::new(RULES);
-        Self { sandbox, random: Random(seed), lines: 0, marked: Vec::new() }
+        Self { sandbox, random: StdRng::seed_from_u64(seed), lines: 0, marked: Vec::new() }
     }
 
     /// Writes some lines, now and then a torn one, and rotates now and then.
     fn write(&mut self) {
-        for _ in 0..self.random.below(8) {
-            let file = if self.random.below(2) == 0 { "a.log" } else { "b.log" };
-            let count = self.random.below(20);
+        for _ in 0..self.random.random_range(0..8) {
+            let file = if self.random.random_range(0..2) == 0 { "a.log" } else { "b.log" };
+            let count = self.random.random_range(0..20);
             let lines: Vec<String> = (0..count).map(|_| self.line()).collect();
             self.sandbox.log(file, &lines);
-            if self.random.below(10) == 0 {
+            if self.random.random_range(0..10) == 0 {
                 let line = self.line();
                 let (start, end) = line.split_at(line.len() / 2);
                 self.sandbox.append(file, start);
@@ -74,7 +62,7 @@ impl Load {
     fn line(&mut self) -> String {
         self.lines += 1;
         let n = self.lines;
-        let action = if self.random.below(7) == 0 {
+        let action = if self.random.random_range(0..7) == 0 {
             self.marked.push(n.to_string());
             "marked"
         } else {

@@ -15,6 +15,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::notice::{Notice, Reason};
+
 /// Most bytes of a file's beginning that are remembered.
 pub const HEAD_BYTES_MAX: usize = 1024;
 /// Most bytes before the read position that are remembered.
@@ -79,6 +81,12 @@ impl FileRecord {
     /// The name it was last seen under.
     pub fn name(&self) -> String {
         self.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The notice that what follows the evaluated bytes, up to `to` where that is known, could not be.
+    pub fn gap(&self, to: Option<u64>, reason: Reason) -> Notice {
+        let (source, file) = (self.source.clone(), self.name());
+        Notice::Gap { source, file, from: self.offset, to, reason }
     }
 
     /// `taken` was evaluated, the last bytes before `offset`; something between the old offset and

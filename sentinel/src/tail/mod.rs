@@ -130,13 +130,7 @@ impl Tail {
             // Nothing of it was evaluated: if it is still there it will be found as a new file.
             None if record.offset == 0 => None,
             None => {
-                let gap = Notice::Gap {
-                    file: record.name(),
-                    source: record.source.clone(),
-                    from: record.offset,
-                    to: None,
-                    reason: Reason::RotatedAway,
-                };
+                let gap = record.gap(None, Reason::RotatedAway);
                 self.lost.push(record);
                 self.lost.drain(..self.lost.len().saturating_sub(LOST_MAX));
                 Some(gap)
@@ -215,13 +209,8 @@ impl Tail {
             }
         };
         let old = &tailed.record;
-        look.notices.push(Notice::Gap {
-            source: old.source.clone(),
-            file: old.name(),
-            from: old.offset,
-            to: (tailed.size > old.offset).then_some(tailed.size),
-            reason: Reason::Truncated,
-        });
+        let to = (tailed.size > old.offset).then_some(tailed.size);
+        look.notices.push(old.gap(to, Reason::Truncated));
         let record =
             FileRecord::new(self.next_file, &old.source, Inode::from(&metadata), &old.path());
         self.next_file += 1;
@@ -366,13 +355,16 @@ impl Tail {
 
     /// Whether what a record tells of a file stands in it. One that is not tailed holds nothing.
     pub fn holds(&self, record: &FileRecord) -> bool {
-        let tailed = self.files.iter().find(|tailed| tailed.record.file == record.file);
-        tailed.is_some_and(|tailed| tailed.holds(record).unwrap_or(false))
+        self.numbered(record.file).is_some_and(|tailed| tailed.holds(record).unwrap_or(false))
     }
 
     /// The record of a file as it stands now.
     pub fn record(&self, file: u32) -> Option<&FileRecord> {
-        self.files.iter().map(|tailed| &tailed.record).find(|record| record.file == file)
+        self.numbered(file).map(|tailed| &tailed.record)
+    }
+
+    fn numbered(&self, file: u32) -> Option<&Tailed> {
+        self.files.iter().find(|tailed| tailed.record.file == file)
     }
 
     /// Tails a file no longer.
