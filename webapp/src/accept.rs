@@ -1,15 +1,8 @@
-//! A listening socket in; accepted connections, as many as there is room for, out.
+//! A listener in; accepted connections, as many as there is room for, out.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io, net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -19,13 +12,10 @@ use tokio::{
 use crate::{
     app::{App, Counters},
     client, connection,
+    listen::{Listener, Stream},
     phase::Phase,
     routes::Site,
 };
-
-/// Connections that the kernel holds for us. With fewer, the SYN of a polite client in a burst is
-/// dropped and comes again a second later.
-const BACKLOG: i32 = 4_096;
 
 /// First pause after a failed accept (no descriptor left, say); doubles up to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
@@ -33,22 +23,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// Longest pause after a failed accept.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Listens. The address can be taken again at once after a restart.
-///
-/// # Errors
-/// The address is taken, or not ours.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
-}
-
 /// Accepts until draining begins; returns when the last connection has ended.
-pub async fn accept(
-    listener: tokio::net::TcpListener,
+pub(crate) async fn accept(
+    listener: Listener,
     app: Arc<App>,
     site: Site,
     mut phase: watch::Receiver<Phase>,
@@ -64,7 +41,7 @@ pub async fn accept(
             _one_ended = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
-        let (stream, address) = match accepted {
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             // The client left between its SYN and our accept.
             Err(error) if is_of_the_client(&error) => continue,
@@ -76,24 +53,28 @@ pub async fn accept(
         };
         pause = PAUSE_MIN;
         Counters::add(&app.counters.connections);
-        let peer = address.ip().to_canonical();
         let max = if app.settings.proxies.is_trusted(peer) {
             usize::MAX
         } else {
             app.settings.connections_per_client_max
         };
-        let network = client::network(peer, app.settings.guards.rate.ipv6_prefix);
+        let network = client::network(peer.address(), app.settings.guards.rate.ipv6_prefix);
         let seat = Clients::enter(&clients, network, max);
         let (Ok(place), Some(seat)) = (Arc::clone(&room).try_acquire_owned(), seat) else {
             Counters::add(&app.counters.connections_shed);
             continue;
         };
-        // An answer goes out in one piece; waiting for a second one would only delay it.
-        stream.set_nodelay(true).ok();
-        let serving =
-            connection::serve(stream, peer, Arc::clone(&app), site.clone(), theirs.clone());
+        let serving = connection::Serving {
+            peer,
+            app: Arc::clone(&app),
+            site: site.clone(),
+            phase: theirs.clone(),
+        };
         connections.spawn(async move {
-            serving.await;
+            match stream {
+                Stream::Tcp(stream) => serving.serve(stream).await,
+                Stream::Unix(stream) => serving.serve(stream).await,
+            }
             drop((place, seat));
         });
     }

@@ -27,8 +27,40 @@ pub struct Proxies {
 
 impl Proxies {
     /// Whether that peer is one of our own proxies.
-    pub fn is_trusted(&self, peer: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(&peer))
+    pub fn is_trusted(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Host(address) => self.contain(address),
+            Peer::Local => true,
+        }
+    }
+
+    fn contain(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// A host.
+    Host(IpAddr),
+    /// A process of this host that may open our unix socket: a proxy of ours, without an address.
+    Local,
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self::Host(address.to_canonical())
+    }
+}
+
+impl Peer {
+    /// Its address; the loopback's for a local process, so that limits have somebody to apply to.
+    pub fn address(self) -> IpAddr {
+        match self {
+            Self::Host(address) => address,
+            Self::Local => Ipv4Addr::LOCALHOST.into(),
+        }
     }
 }
 
@@ -36,7 +68,7 @@ impl Proxies {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
     address: IpAddr,
-    peer: IpAddr,
+    peer: Peer,
     forwarding: Forwarding,
 }
 
@@ -57,31 +89,31 @@ impl Client {
     /// Walks the configured header from the right, past the proxies we run ourselves; the first
     /// address that is none of them is the client. What cannot be read ends the walk at the last
     /// good hop.
-    pub fn identify(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Self {
-        let peer = peer.to_canonical();
+    pub fn identify(peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Self {
+        let address = peer.address();
         if !proxies.is_trusted(peer) {
             let sent = FORWARDED.iter().any(|name| headers.contains_key(*name))
                 || headers.contains_key(proxies.header.as_str());
             let forwarding = if sent { Forwarding::Spoofed } else { Forwarding::Direct };
-            return Self { address: peer, peer, forwarding };
+            return Self { address, peer, forwarding };
         }
         let lines: Vec<&[u8]> =
             headers.get_all(proxies.header.as_str()).iter().map(|line| line.as_bytes()).collect();
         let bytes: usize = lines.iter().map(|line| line.len()).sum();
-        let mut client = Self { address: peer, peer, forwarding: Forwarding::Trusted };
+        let mut client = Self { address, peer, forwarding: Forwarding::Trusted };
         if bytes > FORWARDED_BYTES_MAX {
             client.forwarding = Forwarding::Malformed;
             return client;
         }
         let hops = lines.iter().rev().flat_map(|line| line.rsplit(|b| *b == b','));
         for (hop, text) in hops.enumerate() {
-            let address = std::str::from_utf8(text).ok().and_then(|text| address(text.trim()));
+            let address = std::str::from_utf8(text).ok().and_then(|text| spelled(text.trim()));
             let Some(address) = address.filter(|_| hop < HOPS_MAX) else {
                 client.forwarding = Forwarding::Malformed;
                 break;
             };
             client.address = address;
-            if !proxies.is_trusted(address) {
+            if !proxies.contain(address) {
                 break;
             }
         }
@@ -94,7 +126,7 @@ impl Client {
     }
 
     /// The other end of the connection.
-    pub fn peer(self) -> IpAddr {
+    pub fn peer(self) -> Peer {
         self.peer
     }
 
@@ -114,7 +146,7 @@ impl Client {
 }
 
 /// `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]:80`, `fe80::1%eth0`; not `unknown`, `_hidden` or `0.0.0.0`.
-fn address(text: &str) -> Option<IpAddr> {
+fn spelled(text: &str) -> Option<IpAddr> {
     let bare = match text.strip_prefix('[') {
         Some(rest) => {
             let (bare, port) = rest.split_once(']')?;
@@ -170,7 +202,11 @@ mod tests {
             let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
             headers.append(HeaderName::from_static("x-forwarded-for"), value);
         }
-        Client::identify(peer.parse().unwrap(), &headers, &proxies())
+        let peer = match peer {
+            "local" => Peer::Local,
+            address => Peer::from(address.parse::<IpAddr>().unwrap()),
+        };
+        Client::identify(peer, &headers, &proxies())
     }
 
     #[track_caller]
@@ -185,6 +221,8 @@ mod tests {
         check("192.0.2.1", &["198.51.100.7"], "192.0.2.1", Forwarding::Spoofed);
         check("10.0.0.1", &["198.51.100.7"], "198.51.100.7", Forwarding::Trusted);
         check("10.0.0.1", &[], "10.0.0.1", Forwarding::Trusted);
+        check("local", &["198.51.100.7"], "198.51.100.7", Forwarding::Trusted);
+        check("local", &[], "127.0.0.1", Forwarding::Trusted);
     }
 
     #[test]

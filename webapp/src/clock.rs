@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 
 /// The monotonic clock, which measures.
 #[expect(clippy::disallowed_methods, reason = "edges read the clock here, and nowhere else")]
@@ -21,6 +21,12 @@ pub fn timestamp() -> Timestamp {
 pub fn timestamp_of(instant: Instant) -> Timestamp {
     let ago = now().saturating_duration_since(instant);
     timestamp().checked_sub(ago).unwrap_or(Timestamp::MIN)
+}
+
+/// Now as the header `Date` has it (RFC 9110 §5.6.7).
+pub fn http_date() -> String {
+    // Every time from year 1 to 9999 has such a spelling.
+    DateTimePrinter::new().timestamp_to_rfc9110_string(&timestamp()).unwrap_or_default()
 }
 
 /// Whole nanoseconds, for `event.duration`.

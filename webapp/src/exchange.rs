@@ -1,7 +1,7 @@
 //! One request in; one answer and one record out, whatever happens in between: a refusal, a panic, a
 //! handler that hangs, a client that leaves, a server that stops.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use http_body_util::Empty;
 use hyper::{
@@ -20,7 +20,7 @@ use warp::reply::Response;
 use crate::{
     app::App,
     classify::{self, Target, classify},
-    client::{self, Client},
+    client::{self, Client, Peer},
     clock,
     finish::Unfinished,
     guard::{self, Admitted, Findings, Permit, body, rate},
@@ -37,7 +37,7 @@ use crate::{
 pub async fn exchange(
     app: Arc<App>,
     site: Site,
-    peer: IpAddr,
+    peer: Peer,
     heads: Arc<Mutex<Heads>>,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {

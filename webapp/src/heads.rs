@@ -5,6 +5,8 @@
 
 use std::time::Instant;
 
+use memchr::memchr;
+
 /// Bytes of a request line that are kept.
 const LINE_KEPT_MAX: usize = 2 * 1_024;
 
@@ -27,13 +29,12 @@ pub struct Heads {
     began: Option<Instant>,
     /// A CR before the head, whose LF is to come.
     empty_cr: bool,
-    /// Bytes of the current line but CR; a line without any ends the head.
-    line_bytes: usize,
+    /// The current line holds more than CR; one that does not ends the head.
+    in_line: bool,
     behind: Vec<u8>,
     /// Bytes behind the head that did not fit into `behind`.
     behind_lost: bool,
-    /// A request was handed over and is not answered yet.
-    busy: bool,
+    request: Request,
     /// A byte of a head came.
     any: bool,
 }
@@ -51,6 +52,18 @@ enum Phase {
     Unseen,
     /// No head will be read any more.
     Over,
+}
+
+/// Where the request is that was handed over last.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    /// There was none, or its answer was taken.
+    #[default]
+    Done,
+    /// It is not answered.
+    Asked,
+    /// The client has not taken all of its answer.
+    Answered,
 }
 
 /// The body of the head that was parsed.
@@ -105,41 +118,50 @@ impl Heads {
                     self.any = true;
                     self.empty_cr = false;
                     self.began.get_or_insert(now);
-                    self.keep(*first);
-                    match first {
-                        b'\n' if self.line_bytes == 0 => self.phase = Phase::Behind,
-                        b'\n' => self.line_bytes = 0,
-                        b'\r' => {}
-                        _ => self.line_bytes += 1,
-                    }
+                    let end = memchr(b'\n', bytes);
+                    let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                    self.keep(line);
+                    self.in_line |= line.iter().any(|b| *b != b'\r');
                     bytes = rest;
+                    if end.is_some() {
+                        self.keep_end();
+                        bytes = bytes.get(1..).unwrap_or_default();
+                        if !std::mem::take(&mut self.in_line) {
+                            self.phase = Phase::Behind;
+                        }
+                    }
                 }
             }
         }
     }
 
-    fn keep(&mut self, byte: u8) {
-        let has_room = match self.headers_at {
-            // Its end is kept whatever its length: the headers begin behind it.
-            None => self.kept.len() < LINE_KEPT_MAX || byte == b'\n',
-            Some(at) => self.kept.len() - at < HEADERS_KEPT_MAX,
+    fn keep(&mut self, line: &[u8]) {
+        let room = match self.headers_at {
+            None => LINE_KEPT_MAX.saturating_sub(self.kept.len()),
+            Some(at) => (at + HEADERS_KEPT_MAX).saturating_sub(self.kept.len()),
         };
-        self.cut |= !has_room;
-        if has_room {
-            self.kept.push(byte);
-        }
-        if byte == b'\n' && self.headers_at.is_none() {
+        let kept = line.get(..room).unwrap_or(line);
+        self.cut |= kept.len() < line.len();
+        self.kept.extend_from_slice(kept);
+    }
+
+    fn keep_end(&mut self) {
+        if self.headers_at.is_some() {
+            self.keep(b"\n");
+        } else {
+            // Kept whatever the line's length: the headers begin behind it.
+            self.kept.push(b'\n');
             self.headers_at = Some(self.kept.len());
         }
     }
 
     /// hyper has parsed a head and hands its request over. Returns when its first byte came.
     pub fn parsed(&mut self, length: Length, now: Instant) -> Instant {
-        self.busy = true;
+        self.request = Request::Asked;
         let began = self.began.take().unwrap_or(now);
         self.kept.clear();
         (self.headers_at, self.cut) = (None, false);
-        self.line_bytes = 0;
+        self.in_line = false;
         self.phase = match length {
             Length::Known(0) => Phase::Head,
             Length::Known(bytes) => Phase::Body(bytes),
@@ -155,9 +177,16 @@ impl Heads {
 
     /// The request was answered; with `close` nothing that follows is a head.
     pub fn answered(&mut self, close: bool) {
-        self.busy = false;
+        self.request = Request::Answered;
         if close {
             self.phase = Phase::Over;
+        }
+    }
+
+    /// The client has taken all that there was for it.
+    pub fn flushed(&mut self) {
+        if self.request == Request::Answered {
+            self.request = Request::Done;
         }
     }
 
@@ -178,7 +207,7 @@ impl Heads {
 
     /// No request is under way: a head is awaited, or on its way.
     pub fn is_waiting(&self) -> bool {
-        !self.busy
+        self.request == Request::Done
     }
 
     /// Nothing came, or empty lines alone, which are no part of a head.

@@ -3,10 +3,11 @@
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
-use crate::clock;
+use crate::{clock, listen::Address};
 
 /// Connecting, asking and reading together.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -15,22 +16,42 @@ const DEADLINE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Nobody answers, or the answer is no 200.
-pub fn check(address: SocketAddr) -> io::Result<()> {
-    let host = match address.ip() {
+pub fn check(address: &Address) -> io::Result<()> {
+    match address {
+        Address::Tcp(address) => {
+            let address = SocketAddr::new(reachable(address.ip()), address.port());
+            let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+            stream.set_write_timeout(Some(DEADLINE))?;
+            ask(stream, &address.to_string(), TcpStream::set_read_timeout)
+        }
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_write_timeout(Some(DEADLINE))?;
+            ask(stream, "localhost", UnixStream::set_read_timeout)
+        }
+    }
+}
+
+fn reachable(host: IpAddr) -> IpAddr {
+    match host {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         host => host,
-    };
-    let address = SocketAddr::new(host, address.port());
+    }
+}
+
+fn ask<S: Read + Write>(
+    mut stream: S,
+    host: &str,
+    set_read_timeout: impl Fn(&S, Option<Duration>) -> io::Result<()>,
+) -> io::Result<()> {
     let deadline = clock::now() + DEADLINE;
-    let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
-    stream.set_write_timeout(Some(DEADLINE))?;
-    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let expected = b"HTTP/1.1 200 ";
     let mut answer = Vec::new();
     let mut buffer = [0; 512];
     while answer.len() < expected.len() {
-        stream.set_read_timeout(Some(left(deadline)?))?;
+        set_read_timeout(&stream, Some(left(deadline)?))?;
         let read = stream.read(&mut buffer)?;
         if read == 0 {
             break;

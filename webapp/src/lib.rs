@@ -15,6 +15,7 @@ pub mod limits;
 pub mod app;
 pub mod serve;
 pub mod phase;
+pub mod listen;
 pub mod accept;
 pub mod connection;
 pub mod heads;

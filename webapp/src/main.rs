@@ -1,17 +1,17 @@
 //! `webapp`: settings in, exit code out. 0 ended as asked · 1 not well (`healthcheck`) ·
 //! 2 bad usage or settings · 3 I/O.
 
-use std::{fmt, io, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{fmt, io, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use webapp::{
-    accept,
     app::App,
     clock, healthcheck, limits,
+    listen::Address,
     log::{Logs, Reopen},
     routes, serve,
-    settings::{Command, Settings, Written},
+    settings::{Command, Fault, Settings, Written},
 };
 
 const BAD_SETTINGS: u8 = 2;
@@ -28,12 +28,9 @@ fn main() -> ExitCode {
 fn healthcheck(written: &Written) -> ExitCode {
     let address = match written.address() {
         Ok(address) => address,
-        Err(fault) => {
-            say(io::stderr(), format_args!("webapp: {fault}"));
-            return BAD_SETTINGS.into();
-        }
+        Err(faults) => return refused(&faults),
     };
-    match healthcheck::check(address) {
+    match healthcheck::check(&address) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(io::stderr(), format_args!("webapp: {address}: {error}"));
@@ -47,12 +44,7 @@ fn serve(written: &Written) -> ExitCode {
         .and_then(|settings| limits::raise(&settings).map(|()| settings).map_err(|f| vec![f]));
     let settings = match parsed {
         Ok(settings) => settings,
-        Err(faults) => {
-            for fault in faults {
-                say(io::stderr(), format_args!("webapp: {fault}"));
-            }
-            return BAD_SETTINGS.into();
-        }
+        Err(faults) => return refused(&faults),
     };
     match start(settings) {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,6 +53,13 @@ fn serve(written: &Written) -> ExitCode {
             BAD_IO.into()
         }
     }
+}
+
+fn refused(faults: &[Fault]) -> ExitCode {
+    for fault in faults {
+        say(io::stderr(), format_args!("webapp: {fault}"));
+    }
+    BAD_SETTINGS.into()
 }
 
 fn start(settings: Settings) -> Result<(), String> {
@@ -76,9 +75,15 @@ fn start(settings: Settings) -> Result<(), String> {
             "LOG_DIR: cannot write logs in {dir:?}: {error}; name a directory this user may write"
         )
     })?;
-    let address = SocketAddr::new(settings.host, settings.port);
-    let listener = accept::bind(address).map_err(|error| {
-        format!("PORT: cannot listen on {address}: {error}; choose another, or end who has it")
+    let address = settings.address.clone();
+    let listener = address.bind().map_err(|error| match &address {
+        Address::Tcp(address) => {
+            format!("PORT: cannot listen on {address}: {error}; choose another, or end who has it")
+        }
+        Address::Unix(path) => format!(
+            "LISTEN_SOCKET: cannot listen on {}: {error}; name another path, or end who has it",
+            path.display()
+        ),
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -89,11 +94,11 @@ fn start(settings: Settings) -> Result<(), String> {
     }
     let app = Arc::new(App::new(settings, logs, clock::now()));
     let site = routes::site(Arc::clone(&app));
-    let url = listener.local_addr().map_or_else(|_| address.to_string(), |bound| bound.to_string());
+    let address = listener.address().unwrap_or(address);
     let ready = move || {
         say(
             io::stdout(),
-            format_args!("webapp {} listening on http://{url}", env!("CARGO_PKG_VERSION")),
+            format_args!("webapp {} listening on {address}", env!("CARGO_PKG_VERSION")),
         )
     };
     let served = runtime

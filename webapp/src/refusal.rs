@@ -28,6 +28,10 @@ pub struct Refusal {
 pub enum Kind {
     /// Not valid HTTP, or not valid here.
     BadRequest,
+    /// A head that is no HTTP at all.
+    Unreadable,
+    /// A head over the limit.
+    HeadTooLarge,
     /// Over the rate limit: a block begins.
     RateLimited {
         /// Until it ends.
@@ -126,6 +130,11 @@ impl Refusal {
         match self.kind {
             Kind::BadRequest => words(400, action::BAD_REQUEST, Some("sanity"), Suspicious,
                 "Bad request", "The request is not valid HTTP for this server.", "bad request"),
+            Kind::Unreadable => words(400, action::BAD_REQUEST, Some("http"), Suspicious,
+                "Bad request", "The request is not valid HTTP.", "bad request"),
+            Kind::HeadTooLarge => words(431, action::BAD_REQUEST, Some("http"), Suspicious,
+                "Request header fields too large", "The head is larger than this server takes.",
+                "request head too large"),
             Kind::RateLimited { .. } => words(429, action::RATE_LIMITED, Some("rate_limit"), Suspicious,
                 "Too many requests", "Wait as long as Retry-After says.", "rate limit exceeded"),
             // The block's beginning and its end are told; each request in between would drown them.

@@ -18,6 +18,9 @@ pub fn check<'a>(
 ) -> Result<Option<&'a str>, &'static str> {
     let authority = authority(version, uri, headers)?;
     path(uri.path())?;
+    if !uri.query().is_none_or(str::is_ascii) {
+        return Err("byte beyond ASCII in the query");
+    }
     Ok(authority)
 }
 
@@ -63,6 +66,10 @@ fn path(path: &str) -> Result<(), &'static str> {
             }
             if byte.is_ascii_control() {
                 return Err("control byte in the path");
+            }
+            // To be escaped (RFC 3986 §2.1); which charset it is in, everybody guesses differently.
+            if !byte.is_ascii() {
+                return Err("byte beyond ASCII in the path");
             }
             decoded.push(byte);
             continue;
@@ -145,6 +152,7 @@ mod tests {
             ("/a%2Fb", Err("escaped slash in the path")),
             ("/a%5cb", Err("escaped slash in the path")),
             ("/a\\b", Err("backslash in the path")),
+            ("/é", Err("byte beyond ASCII in the path")),
             ("/%0d%0aX", Err("escaped control byte in the path")),
             ("/%7f", Err("escaped control byte in the path")),
             ("/%zz", Err("bad escape in the path")),

@@ -2,7 +2,7 @@
 
 mod upkeep;
 
-use std::{io, net::TcpListener, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use shared::record::action;
 use slog::Level;
@@ -15,6 +15,7 @@ use crate::{
     accept,
     app::App,
     clock,
+    listen::{Address, Bound},
     log::Keeper,
     panics,
     phase::Phase,
@@ -31,14 +32,14 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 /// # Errors
 /// The listener is not one that tokio can use.
 pub async fn run(
-    listener: TcpListener,
+    listener: Bound,
     app: Arc<App>,
     site: Site,
     shutdown: impl Future<Output = &'static str>,
     ready: impl FnOnce(),
 ) -> io::Result<&'static str> {
-    let address = listener.local_addr()?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let address = listener.address()?;
+    let listener = listener.listen()?;
     panics::install(Arc::clone(&app));
     let (phase, phases) = watch::channel(Phase::Serving);
     let accepting = tokio::spawn(accept::accept(listener, Arc::clone(&app), site, phases));
@@ -46,11 +47,17 @@ pub async fn run(
     let upkeep = tokio::spawn(upkeep::keep_up(Arc::clone(&app), ending));
 
     let settings = &app.settings;
-    let extra = [
-        ("server.address", Extra::Text(address.ip().to_string())),
-        ("server.port", Extra::Count(u64::from(address.port()))),
-        ("rate_limit.clients_max", Extra::Count(settings.guards.rate.clients_max())),
-    ];
+    let mut extra =
+        vec![("rate_limit.clients_max", Extra::Count(settings.guards.rate.clients_max()))];
+    match address {
+        Address::Tcp(address) => {
+            extra.push(("server.address", Extra::Text(address.ip().to_string())));
+            extra.push(("server.port", Extra::Count(u64::from(address.port()))));
+        }
+        Address::Unix(path) => {
+            extra.push(("server.address", Extra::Text(path.display().to_string())));
+        }
+    }
     let started =
         Event { message: "started", action: action::STARTUP, extra: &extra, ..Event::default() };
     app.logs.errors.write(Level::Info, clock::timestamp(), &started);

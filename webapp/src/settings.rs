@@ -10,9 +10,9 @@ mod written;
 pub use fault::Fault;
 pub use written::{Command, Written};
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use crate::{client::Proxies, guard, origin::Origin};
+use crate::{client::Proxies, guard, listen::Address, origin::Origin};
 
 /// Fewer clients than this in the limiter's memory deserve a word.
 const CLIENTS_FEW: u64 = 1_000;
@@ -20,10 +20,8 @@ const CLIENTS_FEW: u64 = 1_000;
 /// How webapp runs. Every value is within its bounds.
 #[derive(Debug)]
 pub struct Settings {
-    /// `HOST`: the address to listen on.
-    pub host: IpAddr,
-    /// `PORT`: 0 lets the system choose.
-    pub port: u16,
+    /// `LISTEN_SOCKET`, else `HOST` and `PORT`.
+    pub address: Address,
     /// `LOG_DIR`: created if missing.
     pub log_dir: PathBuf,
     /// `LOG_MAX_BYTES`: a log file is rotated before it grows past this.
@@ -60,7 +58,7 @@ impl Settings {
                  and other replicas refuse them",
             );
         }
-        if self.alerts_token.is_none() && !self.host.is_loopback() {
+        if self.alerts_token.is_none() && self.address.is_public() {
             warnings.push(
                 "/alerts is open to everybody who reaches this address: set ALERTS_TOKEN_FILE, or \
                  restrict it in the proxy",

@@ -14,7 +14,7 @@ use hyper::{
 use tokio::time::timeout;
 
 /// Most bytes that are read of a body nobody wants.
-const DRAIN_BYTES_MAX: u64 = 4 << 20;
+pub const DRAIN_BYTES_MAX: u64 = 4 << 20;
 
 /// Longest time that is spent on a body nobody wants.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);

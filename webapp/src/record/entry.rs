@@ -12,7 +12,7 @@ use super::{
     redact::{redact, redact_referrer},
     text,
 };
-use crate::client::Client;
+use crate::client::{Client, Peer};
 
 /// Most bytes of a query that was refused, or that hyper could not read.
 const REFUSED_QUERY_BYTES_MAX: usize = 16_384;
@@ -74,8 +74,11 @@ impl Entry {
     }
 
     fn of_headers(headers: &HeaderMap, client: Client) -> Self {
-        let mut entry =
-            Self { client: Some(client.address()), peer: Some(client.peer()), ..Self::default() };
+        let peer = match client.peer() {
+            Peer::Host(address) => Some(address),
+            Peer::Local => None,
+        };
+        let mut entry = Self { client: Some(client.address()), peer, ..Self::default() };
         entry.user_agent = entry.header(headers, header::USER_AGENT);
         entry.referrer = entry.referrer(headers);
         let sent = client.is_forwarded().then(|| headers.get("x-request-id")).flatten();

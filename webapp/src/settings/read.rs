@@ -14,7 +14,7 @@ use super::{
     value::{file, list, number, origin, quoted, seconds, text},
     written::Written,
 };
-use crate::{classify::Endpoint, client::Proxies, origin::Origin};
+use crate::{classify::Endpoint, client::Proxies, listen::Address, origin::Origin};
 
 /// Smallest bearer token, in characters.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -34,15 +34,16 @@ impl Settings {
             trusted: networks(f, &w.trusted_proxies),
             header: header_name(f, &w.client_ip_header),
         };
+        let address = address(f, w);
         // Behind a proxy this is also how long the proxy may keep an idle connection of its pool.
-        let head_seconds = if proxies.trusted.is_empty() { 10 } else { 30 };
+        let is_behind = !proxies.trusted.is_empty() || matches!(address, Address::Unix(_));
+        let head_seconds = if is_behind { 30 } else { 10 };
 
         let settings = Self {
-            host: host(f, &w.host),
-            port: number(f, "PORT", &w.port, 5_000, 0, 65_535),
+            address,
             log_bytes_max: number(f, "LOG_MAX_BYTES", &w.log_max_bytes, 64 << 20, 65_536, 1 << 40),
             instance: instance(f, &w.service_instance),
-            sentinel_socket: socket(f, &w.sentinel_socket, &log_dir),
+            sentinel_socket: sentinel_socket(f, &w.sentinel_socket, &log_dir),
             alerts_token: alerts_token(f, &w.alerts_token_file),
             proxies,
             public_origin: public_origin(f, &w.public_origin),
@@ -80,12 +81,20 @@ impl Written {
     /// Where the server is, for a command that only asks it.
     ///
     /// # Errors
-    /// `HOST` or `PORT` cannot be used.
-    pub fn address(&self) -> Result<SocketAddr, Fault> {
+    /// Every fault of `LISTEN_SOCKET`, `HOST` and `PORT`.
+    pub fn address(&self) -> Result<Address, Vec<Fault>> {
         let mut faults = Faults::default();
-        let host = host(&mut faults, &self.host);
-        let port = number(&mut faults, "PORT", &self.port, 5_000, 0, 65_535);
-        faults.0.pop().map_or_else(|| Ok(SocketAddr::new(host, port)), Err)
+        let address = address(&mut faults, self);
+        if faults.0.is_empty() { Ok(address) } else { Err(faults.0) }
+    }
+}
+
+fn address(faults: &mut Faults, written: &Written) -> Address {
+    let host = host(faults, &written.host);
+    let port = number(faults, "PORT", &written.port, 5_000, 0, 65_535);
+    match text(&written.listen_socket) {
+        Some(path) => Address::Unix(socket(faults, "LISTEN_SOCKET", PathBuf::from(path))),
+        None => Address::Tcp(SocketAddr::new(host, port)),
     }
 }
 
@@ -122,18 +131,23 @@ fn instance(faults: &mut Faults, written: &Option<String>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn socket(faults: &mut Faults, written: &Option<String>, log_dir: &Path) -> PathBuf {
+fn sentinel_socket(faults: &mut Faults, written: &Option<String>, log_dir: &Path) -> PathBuf {
     let path = text(written).map_or_else(
         || shared::socket::default_socket(&shared::socket::default_state_dir(log_dir)),
         PathBuf::from,
     );
+    socket(faults, "SENTINEL_SOCKET", path)
+}
+
+fn socket(faults: &mut Faults, variable: &'static str, path: PathBuf) -> PathBuf {
     let bytes = path.as_os_str().len();
     if bytes > shared::socket::PATH_BYTES_MAX {
         faults.add(
-            "SENTINEL_SOCKET",
+            variable,
             format!("{} has {bytes} bytes", quoted(&path.to_string_lossy())),
             format!(
-                "a unix socket's path has at most {}: name a shorter one here and to sentinel",
+                "a unix socket's path has at most {}: name a shorter one, here and to the other \
+                 side",
                 shared::socket::PATH_BYTES_MAX
             ),
         );

@@ -18,6 +18,9 @@ pub struct Written {
     /// Port to listen on, 0 for any free one [default: 5000]
     #[arg(long, env = "PORT", value_name = "N", global = true)]
     pub port: Option<String>,
+    /// A unix socket to listen on instead; who may open it counts as a proxy of yours
+    #[arg(long, env = "LISTEN_SOCKET", value_name = "PATH", global = true)]
+    pub listen_socket: Option<String>,
 
     /// Directory of requests.log, errors.log and suspicious.log, created if missing [default: logs]
     #[arg(long, env = "LOG_DIR", value_name = "DIR")]

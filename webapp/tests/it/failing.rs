@@ -6,9 +6,9 @@ use clap::{CommandFactory, FromArgMatches};
 use tokio::sync::oneshot;
 use warp::Filter;
 use webapp::{
-    accept,
     app::App,
     clock,
+    listen::Address,
     log::Logs,
     routes, serve,
     settings::{Settings, Written},
@@ -37,8 +37,8 @@ fn a_handler_that_panics_or_hangs_is_answered_and_recorded() {
     });
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let listener = accept::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))).bind().unwrap();
+    let Address::Tcp(address) = listener.address().unwrap() else { unreachable!() };
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async {
         stopped.await.ok();

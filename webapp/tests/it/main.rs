@@ -5,6 +5,7 @@ mod sandbox;
 
 mod alerts;
 mod bodies;
+mod conformance;
 mod endpoints;
 mod failing;
 mod guards;

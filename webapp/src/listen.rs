@@ -1,0 +1,154 @@
+//! An address in; a listener, and from it connections with their peers, out.
+
+use std::{
+    fmt, fs,
+    io::{self, ErrorKind},
+    net::{self, SocketAddr},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net as unix,
+    },
+    path::{Path, PathBuf},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::client::Peer;
+
+/// Connections that the kernel holds for us. With fewer, the SYN of a polite client in a burst is
+/// dropped and comes again a second later.
+const BACKLOG: i32 = 4_096;
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// `HOST` and `PORT`; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// `LISTEN_SOCKET`: whoever may open it counts as a proxy of ours.
+    Unix(PathBuf),
+}
+
+/// A bound listener.
+#[derive(Debug)]
+pub enum Bound {
+    /// On an address.
+    Tcp(net::TcpListener),
+    /// On a path.
+    Unix(unix::UnixListener),
+}
+
+/// A listener that tokio watches.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Address {
+    /// Whether other hosts reach it.
+    pub fn is_public(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !address.ip().is_loopback(),
+            Self::Unix(_) => false,
+        }
+    }
+
+    /// Listens. An address can be taken again at once after a restart; a socket that nobody answers
+    /// on is replaced.
+    ///
+    /// # Errors
+    /// The address is taken or not ours; what stands at the path is no socket; it cannot be made.
+    pub fn bind(&self) -> io::Result<Bound> {
+        match self {
+            Self::Tcp(address) => tcp(*address).map(Bound::Tcp),
+            Self::Unix(path) => socket(path).map(Bound::Unix),
+        }
+    }
+}
+
+impl Bound {
+    /// Where it listens, with the port that the system chose.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Self::Unix(listener) => {
+                let address = listener.local_addr()?;
+                Ok(Address::Unix(address.as_pathname().map(Path::to_owned).unwrap_or_default()))
+            }
+        }
+    }
+
+    pub(crate) fn listen(self) -> io::Result<Listener> {
+        match self {
+            Self::Tcp(listener) => TcpListener::from_std(listener).map(Listener::Tcp),
+            Self::Unix(listener) => UnixListener::from_std(listener).map(Listener::Unix),
+        }
+    }
+}
+
+impl Listener {
+    /// Takes the next connection.
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // An answer goes out in one piece; waiting for a second one would only delay it.
+                stream.set_nodelay(true).ok();
+                Ok((Stream::Tcp(stream), address.ip().into()))
+            }
+            Self::Unix(listener) => {
+                let (stream, _unnamed) = listener.accept().await?;
+                Ok((Stream::Unix(stream), Peer::Local))
+            }
+        }
+    }
+}
+
+fn tcp(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn socket(path: &Path) -> io::Result<unix::UnixListener> {
+    match unix::UnixStream::connect(path) {
+        Ok(_) => return Err(io::Error::new(ErrorKind::AddrInUse, "somebody answers there")),
+        // Nobody listens: it was left behind. Another kind of file refuses a connection too, and is
+        // not ours to remove.
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            if !fs::symlink_metadata(path)?.file_type().is_socket() {
+                return Err(io::Error::new(ErrorKind::AlreadyExists, "it is there and no socket"));
+            }
+            fs::remove_file(path)?;
+        }
+        Err(_) => {}
+    }
+    let listener = unix::UnixListener::bind(path)?;
+    // For us and our group: to connect is to be believed.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
