@@ -323,6 +323,23 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_over_when_its_answer_was_taken() {
+        let mut heads = Heads::default();
+        heads.flushed();
+        assert!(heads.is_waiting());
+        heads.push(GET, clock::now());
+        assert!(heads.is_waiting());
+        heads.parsed(Length::Known(0), clock::now());
+        // hyper flushes at any time.
+        heads.flushed();
+        assert!(!heads.is_waiting());
+        heads.answered(false);
+        assert!(!heads.is_waiting());
+        heads.flushed();
+        assert!(heads.is_waiting());
+    }
+
+    #[test]
     fn nothing_follows_a_close() {
         let mut heads = Heads::default();
         heads.push(GET, clock::now());

@@ -144,3 +144,52 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// A client that takes so many bytes every ten seconds of an answer that does not fit into its
+    /// socket; whether it gets all of it.
+    async fn is_served(bytes: usize) -> bool {
+        const ANSWER: usize = 1 << 20;
+        let (ours, mut theirs) = duplex(1_024);
+        let mut wire = Wire::new(ours, Arc::default());
+        let client = tokio::spawn(async move {
+            let mut buffer = vec![0; bytes];
+            loop {
+                sleep(Duration::from_secs(10)).await;
+                let mut left = bytes;
+                while left > 0 {
+                    let room = buffer.get_mut(..left).unwrap();
+                    match theirs.read(room).await {
+                        Ok(read) if read > 0 => left -= read,
+                        _ => return,
+                    }
+                }
+            }
+        });
+        let written = wire.write_all(&vec![b'x'; ANSWER]).await;
+        client.abort();
+        written.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_byte_now_and_then_is_let_go() {
+        assert!(!is_served(1).await);
+        assert!(!is_served(STALL_BYTES_MIN / 4).await);
+        assert!(is_served(STALL_BYTES_MIN / 2).await);
+    }
+
+    #[test]
+    fn hyper_s_own_answers_are_known_by_what_they_lack() {
+        let bare = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n";
+        let ours = b"HTTP/1.1 400 Bad Request\r\nx-request-id: 1\r\n\r\n";
+        assert!(Wire::<()>::is_bare(bare));
+        assert!(!Wire::<()>::is_bare(ours));
+        assert!(!Wire::<()>::is_bare(b"HTTP/1.1 200 OK\r\n\r\n"));
+        assert!(!Wire::<()>::is_bare(b""));
+    }
+}

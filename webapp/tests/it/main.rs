@@ -10,5 +10,6 @@ mod endpoints;
 mod failing;
 mod guards;
 mod life;
+mod listen;
 mod records;
 mod settings;

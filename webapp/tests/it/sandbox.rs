@@ -68,6 +68,13 @@ impl Sandbox {
     }
 
     pub(crate) fn start(self) -> Webapp {
+        let (child, line) = self.spawn();
+        let address = line.split("http://").nth(1).unwrap().parse().unwrap();
+        Webapp { sandbox: self, address, child }
+    }
+
+    /// Starts it; what it said when it was ready.
+    pub(crate) fn spawn(&self) -> (Child, String) {
         let stderr = fs::File::create(self.path("stderr")).unwrap();
         let mut child = self.command().stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -80,8 +87,7 @@ impl Sandbox {
         let line = told.recv_timeout(PATIENCE).unwrap_or_else(|_| {
             panic!("webapp said nothing: {}", fs::read_to_string(self.path("stderr")).unwrap())
         });
-        let address = line.split("http://").nth(1).unwrap().parse().unwrap();
-        Webapp { sandbox: self, address, child }
+        (child, line)
     }
 }
 

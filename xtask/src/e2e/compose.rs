@@ -35,8 +35,8 @@ fn settings_are_passed_on() -> Result<String> {
         .split("[env: ")
         .skip(1)
         .filter_map(|rest| rest.split(['=', ']']).next())
-        // Files must be mounted as well; docs/containers.md shows how.
-        .filter(|name| !name.ends_with("_FILE"))
+        // Files must be mounted as well; docs/containers.md shows how. A socket needs both sides.
+        .filter(|name| !name.ends_with("_FILE") && *name != "LISTEN_SOCKET")
         .collect();
     ensure!(names.len() > 10, "webapp --help names {} settings", names.len());
     let words: Vec<&str> =
