@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! up    build → sentinel, ready → webapp, ready → its alerts, until Ctrl-C → webapp ends → sentinel ends
-//! e2e   programs → up → rules → nginx → compose
+//! e2e   programs → up → rules → openapi → nginx → compose
 //! ```
 //!
 //! Built before anything else, so it stays light: no async runtime, no argument parser, no TLS.
@@ -16,6 +16,7 @@ mod site;
 mod follow;
 mod up;
 mod programs;
+mod python;
 mod e2e;
 
 use std::path::Path;

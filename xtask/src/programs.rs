@@ -6,52 +6,79 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::python;
 use crate::say::say;
 
 /// A program that is not ours.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Program {
     name: &'static str,
-    /// Succeeds where it is there and works.
-    probe: &'static [&'static str],
-    /// Its package in Debian, where one package is enough.
-    package: Option<&'static str>,
+    source: Source,
     advice: &'static str,
+}
+
+/// Where a program comes from.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// The system.
+    System {
+        /// Succeeds where it is there and works.
+        probe: &'static [&'static str],
+        /// Its package in Debian, where one package is enough.
+        package: Option<&'static str>,
+    },
+    /// Packages of Python, `NAME==VERSION`.
+    Python(&'static [&'static str]),
 }
 
 pub(crate) const NGINX: Program = Program {
     name: "nginx",
-    probe: &["nginx", "-v"],
-    package: Some("nginx"),
+    source: Source::System { probe: &["nginx", "-v"], package: Some("nginx") },
     advice: "Debian: apt-get install nginx",
 };
 
 pub(crate) const OPENSSL: Program = Program {
     name: "openssl",
-    probe: &["openssl", "version"],
-    package: Some("openssl"),
+    source: Source::System { probe: &["openssl", "version"], package: Some("openssl") },
     advice: "Debian: apt-get install openssl",
 };
 
 pub(crate) const DOCKER: Program = Program {
     name: "docker, with an engine that answers",
-    probe: &["docker", "info"],
-    package: Some("docker.io"),
+    source: Source::System { probe: &["docker", "info"], package: Some("docker.io") },
     advice: "Debian: apt-get install docker.io; then start dockerd, and be root or in its group",
 };
 
 pub(crate) const COMPOSE: Program = Program {
     name: "docker compose 2.24 or later",
-    probe: &["docker", "compose", "version"],
-    package: None,
+    source: Source::System { probe: &["docker", "compose", "version"], package: None },
     advice: "Debian 13: apt-get install docker-compose; else https://docs.docker.com/compose/install",
 };
 
 pub(crate) const BUILDX: Program = Program {
     name: "docker buildx",
-    probe: &["docker", "buildx", "version"],
-    package: None,
+    source: Source::System { probe: &["docker", "buildx", "version"], package: None },
     advice: "Debian 13: apt-get install docker-buildx; else https://docs.docker.com/build/install-buildx",
+};
+
+pub(crate) const PYTHON: Program = Program {
+    name: "python3 with venv",
+    source: Source::System {
+        probe: &["python3", "-c", "import ensurepip, venv"],
+        package: Some("python3-venv"),
+    },
+    advice: "Debian: apt-get install python3-venv",
+};
+
+/// The validator's and the generator's versions are said too: the same seed sends the same requests.
+pub(crate) const SCHEMATHESIS: Program = Program {
+    name: "schemathesis 4.32.5",
+    source: Source::Python(&[
+        "schemathesis==4.32.5",
+        "hypothesis==6.170.17",
+        "openapi-spec-validator==0.9.0",
+    ]),
+    advice: "--install puts it below the target directory, with python3",
 };
 
 /// Fails, naming every program that is missing, after the attempt to install them if `install`.
@@ -62,6 +89,12 @@ pub(crate) fn check(needed: &[&'static Program], install: bool) -> Result<()> {
     let mut lacking = missing(needed);
     if install && !lacking.is_empty() {
         install_packages(&lacking)?;
+        for program in &lacking {
+            if let Source::Python(requirements) = program.source {
+                say!("installing {}", program.name);
+                python::install(requirements)?;
+            }
+        }
         lacking = missing(&lacking);
     }
     for program in &lacking {
@@ -76,7 +109,11 @@ pub(crate) fn check(needed: &[&'static Program], install: bool) -> Result<()> {
 
 impl Program {
     fn is_here(&self) -> bool {
-        let [program, arguments @ ..] = self.probe else { return false };
+        let probe = match self.source {
+            Source::System { probe, .. } => probe,
+            Source::Python(requirements) => return python::holds(requirements),
+        };
+        let [program, arguments @ ..] = probe else { return false };
         let status =
             command(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
@@ -92,12 +129,16 @@ pub(crate) fn command(name: &str) -> Command {
 }
 
 fn install_packages(programs: &[&'static Program]) -> Result<()> {
-    if !Path::new("/etc/debian_version").exists() || !rustix::process::geteuid().is_root() {
-        bail!("--install works on Debian, as root");
-    }
-    let packages: Vec<_> = programs.iter().filter_map(|program| program.package).collect();
+    let package = |program: &&Program| match program.source {
+        Source::System { package, .. } => package,
+        Source::Python(_) => None,
+    };
+    let packages: Vec<_> = programs.iter().filter_map(package).collect();
     if packages.is_empty() {
         return Ok(());
+    }
+    if !Path::new("/etc/debian_version").exists() || !rustix::process::geteuid().is_root() {
+        bail!("--install works on Debian, as root");
     }
     say!("installing {}", packages.join(", "));
     for arguments in [&["update", "-qq"][..], &["install", "-yqq", "--no-install-recommends"]] {

@@ -30,6 +30,9 @@ impl Site {
             let value = set(name).unwrap_or_else(|| or.into());
             value.into_string().ok().with_context(|| format!("{name}: not UTF-8"))
         };
+        if set("LISTEN_SOCKET").is_some() {
+            bail!("LISTEN_SOCKET is set and cargo up shows an address for browsers: unset it");
+        }
         let port = text("PORT", "5000")?;
         let Some(port) = port.parse().ok().filter(|port| *port != 0) else {
             bail!("PORT={port}: a port from 1 to 65535 is needed");
@@ -156,5 +159,7 @@ mod tests {
             let error = site(&[("PORT", port)]).unwrap_err().to_string();
             assert!(error.contains(&format!("PORT={port}")), "{error}");
         }
+        let error = site(&[("LISTEN_SOCKET", "/s")]).unwrap_err().to_string();
+        assert!(error.contains("LISTEN_SOCKET"), "{error}");
     }
 }

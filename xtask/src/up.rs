@@ -64,9 +64,14 @@ pub(crate) fn build(stop: &mut Stop) -> Result<Woken> {
 
 /// The program of that name that [`build`] made: beside this one's directory, for release.
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    Ok(target()?.join("release").join(name))
+}
+
+/// The target directory.
+pub(crate) fn target() -> Result<PathBuf> {
     let us = std::env::current_exe().context("finding this program")?;
     let target = us.parent().and_then(Path::parent).context("not in a target directory")?;
-    Ok(target.join("release").join(name))
+    Ok(target.to_owned())
 }
 
 /// Why a wait is over.

@@ -70,7 +70,9 @@ impl<'a> House<'a> {
         let xtask = Child::start("cargo up", &us, |command| {
             command.arg("up").stdout(out).stderr(err);
             // What is set for this run must not lead it to somebody's real logs.
-            for variable in ["HOST", "SENTINEL_RULES", "SENTINEL_ALERTS", "SENTINEL_STATE_DIR"] {
+            for variable in
+                ["HOST", "LISTEN_SOCKET", "SENTINEL_RULES", "SENTINEL_ALERTS", "SENTINEL_STATE_DIR"]
+            {
                 command.env_remove(variable);
             }
             command.env_remove("SENTINEL_SOCKET").env_remove("ALERTS_TOKEN_FILE");

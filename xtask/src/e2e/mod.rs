@@ -7,6 +7,7 @@ mod tls;
 mod attack;
 mod up;
 mod rules;
+mod openapi;
 mod nginx;
 mod containers;
 mod compose;
@@ -15,7 +16,9 @@ use std::fmt::Display;
 
 use anyhow::{Result, bail};
 
-use crate::programs::{self, BUILDX, COMPOSE, DOCKER, NGINX, OPENSSL, Program};
+use crate::programs::{
+    self, BUILDX, COMPOSE, DOCKER, NGINX, OPENSSL, PYTHON, Program, SCHEMATHESIS,
+};
 use crate::say::say;
 use crate::stop::Stop;
 use crate::up::{Woken, build};
@@ -29,9 +32,10 @@ struct Step {
     run: fn(&Scratch) -> Result<()>,
 }
 
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 5] = [
     Step { name: "up", needs: &[], run: up::run },
     Step { name: "rules", needs: &[], run: rules::run },
+    Step { name: "openapi", needs: &[&PYTHON, &SCHEMATHESIS], run: openapi::run },
     Step { name: "nginx", needs: &[&NGINX, &OPENSSL], run: nginx::run },
     Step { name: "compose", needs: &[&DOCKER, &COMPOSE, &BUILDX, &OPENSSL], run: compose::run },
 ];
