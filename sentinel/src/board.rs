@@ -9,6 +9,7 @@ use std::{
 use parking_lot::Mutex;
 use serde::Serialize;
 use shared::Alert;
+use tokio::sync::watch;
 
 use crate::sink::ring::Ring;
 
@@ -79,6 +80,8 @@ pub struct File {
 pub struct Board {
     // Held for as long as an alert is added or an answer is made: microseconds.
     ring: Mutex<Ring>,
+    /// Changes with every alert; true once none will follow.
+    over: watch::Sender<bool>,
     status: Mutex<Status>,
     moved: Mutex<Instant>,
     ready: AtomicBool,
@@ -89,6 +92,7 @@ impl Board {
     pub fn new(status: Status, now: Instant) -> Self {
         Self {
             ring: Mutex::default(),
+            over: watch::Sender::new(false),
             status: Mutex::new(status),
             moved: Mutex::new(now),
             ready: AtomicBool::new(false),
@@ -103,6 +107,18 @@ impl Board {
     /// Shows an alert.
     pub fn alert(&self, alert: Alert, line: &str) {
         self.ring.lock().push(alert, line);
+        self.over.send_modify(|_| {});
+    }
+
+    /// No alert will follow.
+    pub fn end(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Changes whenever an alert is shown, and to true when none will follow. Whoever listens is
+    /// never waited for.
+    pub fn listen(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
     }
 
     /// Asks the ring.

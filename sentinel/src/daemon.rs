@@ -123,8 +123,9 @@ impl Daemon {
             )));
         }
         // Only now does alerts.log hold every alert that was raised.
-        let ring = Ring::warmed(&settings.alerts)
+        let mut ring = Ring::warmed(&settings.alerts)
             .map_err(|error| Failure::at("read", &settings.alerts, &error))?;
+        ring.numbered(recovered.engine.state().seq);
         board.warm(ring);
         let alerts_log = AlertsLog::open(&settings.alerts)
             .map_err(|error| Failure::at("append to", &settings.alerts, &error))?;

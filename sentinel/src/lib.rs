@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! files → tail (identity, rotation) → lines → decode → fields → match → correlate → alert
-//!       → journal → sinks (alerts.log, ring → socket)
+//!       → journal → sinks (alerts.log, ring → socket, stream)
 //! ```
 //!
 //! Everything from `line` to `engine` is pure: no file, no socket, no clock; time is an input.

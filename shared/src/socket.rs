@@ -8,6 +8,10 @@ pub const PATH_BYTES_MAX: usize = 107;
 /// Recent alerts: `limit`, `after_seq`, `since`, `level`, `rule`, `status`, `group.FIELD`.
 pub const ALERTS: &str = "/v1/alerts";
 
+/// Alerts as they come: Server-Sent Events (WHATWG HTML §9.2), `id` being their `seq`. Takes the
+/// parameters of [`ALERTS`] but for `limit` and `since`, and `Last-Event-ID`.
+pub const ALERTS_STREAM: &str = "/v1/alerts/stream";
+
 /// What sentinel reads, how far it is, and what went wrong.
 pub const STATUS: &str = "/v1/status";
 

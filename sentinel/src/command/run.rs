@@ -84,7 +84,7 @@ async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Resu
     });
     let evaluator =
         evaluator.map_err(|error| Failure::Io(format!("cannot start the evaluator: {error}")))?;
-    let server = tokio::spawn(socket::serve(listener, board));
+    let server = tokio::spawn(socket::serve(listener, Arc::clone(&board)));
     let result = loop {
         tokio::select! {
             result = &mut ended => break result,
@@ -94,7 +94,9 @@ async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Resu
             _ = hangup.recv() => bell.wake(),
         }
     };
-    server.abort();
+    // Streams still tell the last alerts.
+    board.end();
+    drop(server.await);
     drop((hint, bound));
     match (result, evaluator.join()) {
         (Ok(result), Ok(())) => result,

@@ -27,7 +27,7 @@ struct Kept {
     json: String,
 }
 
-/// The last [`RING_ALERTS_MAX`] alerts, oldest first.
+/// The last [`RING_ALERTS_MAX`] alerts, oldest first, by rising `seq`.
 #[derive(Debug, Default)]
 pub struct Ring {
     kept: VecDeque<Kept>,
@@ -105,7 +105,10 @@ impl Ring {
 
     /// Adds an alert and its line.
     pub fn push(&mut self, alert: Alert, line: &str) {
-        if self.kept.len() == RING_ALERTS_MAX {
+        if alert.seq <= self.last_seq {
+            // Numbers begin anew: what is there belongs to an installation that is no more.
+            self.kept.clear();
+        } else if self.kept.len() == RING_ALERTS_MAX {
             self.kept.pop_front();
         }
         self.last_seq = alert.seq;
@@ -115,6 +118,22 @@ impl Ring {
     /// `seq` of the newest alert; 0 where there is none.
     pub fn last_seq(&self) -> u64 {
         self.last_seq
+    }
+
+    /// Alerts up to that one were raised, whether or not they are kept.
+    pub fn numbered(&mut self, seq: u64) {
+        self.last_seq = self.last_seq.max(seq);
+    }
+
+    /// `seq` of the oldest alert that is kept, else of the next one to come.
+    pub fn oldest_seq(&self) -> u64 {
+        self.kept.front().map_or_else(|| self.last_seq.saturating_add(1), |kept| kept.alert.seq)
+    }
+
+    /// Alerts after that one with their lines, without a line feed, oldest first.
+    pub fn after(&self, seq: u64) -> impl Iterator<Item = (&Alert, &str)> {
+        let from = self.kept.partition_point(|kept| kept.alert.seq <= seq);
+        self.kept.range(from..).map(|kept| (&kept.alert, kept.json.as_str()))
     }
 
     /// The alerts a query asks for as one JSON object, `next_after_seq` being where to go on.
@@ -136,7 +155,8 @@ impl Ring {
 }
 
 impl Query {
-    fn matches(&self, alert: &Alert) -> bool {
+    /// Whether it asks for that alert.
+    pub fn matches(&self, alert: &Alert) -> bool {
         self.after_seq.is_none_or(|seq| alert.seq > seq)
             && self.level.is_none_or(|level| alert.level >= level)
             && self.rule.as_ref().is_none_or(|rule| alert.rule.id == *rule)
@@ -209,6 +229,25 @@ mod tests {
         );
         let group = BTreeMap::from([("client.ip".into(), "192.0.2.2".into())]);
         check(4, Query { group, ..all }, &[4, 2], 4);
+    }
+
+    #[test]
+    fn numbers_that_begin_anew_push_out_those_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("alerts.log");
+        let lines = |count| {
+            let ring = ring(count);
+            ring.kept.iter().map(|kept| kept.json.clone() + "\n").collect::<String>()
+        };
+        std::fs::write(dir.path().join("alerts.log.1"), lines(9)).unwrap();
+        std::fs::write(&path, lines(3)).unwrap();
+        let mut warmed = Ring::warmed(&path).unwrap();
+        assert_eq!((warmed.kept.len(), warmed.last_seq(), warmed.oldest_seq()), (3, 3, 1));
+        assert_eq!(warmed.after(1).map(|(alert, _)| alert.seq).collect::<Vec<_>>(), [2, 3]);
+        warmed.numbered(2);
+        assert_eq!(warmed.last_seq(), 3);
+        warmed.numbered(7);
+        assert_eq!((warmed.last_seq(), warmed.after(3).count()), (7, 0));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The query string of `/v1/alerts` in, what the ring is asked out.
+//! The query string of `/v1/alerts` or of its stream in, what the ring is asked out.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,20 @@ use crate::{
     time::Timestamp,
 };
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The alerts that are there.
+    List,
+    /// Those that come.
+    Stream,
+}
+
 /// Reads a query string.
 ///
 /// # Errors
 /// What is wrong with it, for whoever asked.
-pub fn parse(query: &str) -> Result<Query, String> {
+pub fn parse(query: &str, wanted: Wanted) -> Result<Query, String> {
     let mut parsed = Query::default();
     let mut seen = BTreeSet::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -22,6 +31,9 @@ pub fn parse(query: &str) -> Result<Query, String> {
         let (key, value) = (decoded(key)?, decoded(value)?);
         let wants = |what: &str| format!("`{key}` takes {what}");
         match key.as_str() {
+            "limit" | "since" if wanted == Wanted::Stream => {
+                return Err(format!("`{key}` is for /v1/alerts: a stream goes on with what comes"));
+            }
             "limit" => {
                 let limit =
                     value.parse().ok().filter(|limit| (1..=RING_ALERTS_MAX).contains(limit));
@@ -92,8 +104,10 @@ mod tests {
             status: Some(Status::Firing),
             group: [("client.ip".to_owned(), "2001:db8::/64".to_owned())].into(),
         };
-        assert_eq!(parse(query), Ok(expected));
-        assert_eq!(parse(""), Ok(Query::default()));
+        assert_eq!(parse(query, Wanted::List), Ok(expected));
+        for wanted in [Wanted::List, Wanted::Stream] {
+            assert_eq!(parse("", wanted), Ok(Query::default()));
+        }
     }
 
     #[test]
@@ -112,8 +126,12 @@ mod tests {
             ("rule=%ff", "not UTF-8"),
             ("%1b=1", "unknown parameter `\\u{1b}`"),
         ] {
-            let error = parse(query).unwrap_err();
+            let error = parse(query, Wanted::List).unwrap_err();
             assert!(error.contains(named), "{query}: {error}");
+        }
+        for query in ["limit=5", "since=2026-01-20T10:05:00Z"] {
+            let error = parse(query, Wanted::Stream).unwrap_err();
+            assert!(error.contains("is for /v1/alerts"), "{query}: {error}");
         }
     }
 }

@@ -1,0 +1,252 @@
+//! The stream of alerts as whoever listens sees it: over the socket of a real sentinel.
+
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use support::{Sandbox, wait};
+
+const RULES: &str = r#"
+[[rule]]
+id = "admin"
+title = "Admin page"
+level = "low"
+match = { "url.path" = "/admin" }
+group_by = ["n"]
+message = "{n}"
+cooldown = "0s"
+"#;
+
+fn admin(n: u32) -> String {
+    format!(r#"{{"@timestamp":"2026-01-20T10:05:00.000Z","url.path":"/admin","n":{n}}}"#)
+}
+
+/// An open stream.
+struct Listening {
+    head: String,
+    reader: BufReader<UnixStream>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Event {
+    id: u64,
+    /// `event`, empty where it was left out.
+    name: String,
+    data: String,
+}
+
+impl Listening {
+    fn open(sandbox: &Sandbox, target: &str, last_event_id: Option<u64>) -> Self {
+        let stream = UnixStream::connect(sandbox.path("logs/.sentinel/sentinel.sock")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut head = format!("GET {target} HTTP/1.1\r\nHost: sentinel\r\n");
+        if let Some(id) = last_event_id {
+            head.push_str(&format!("Last-Event-ID: {id}\r\n"));
+        }
+        (&stream).write_all((head + "\r\n").as_bytes()).unwrap();
+        let mut listening = Self { head: String::new(), reader: BufReader::new(stream) };
+        while !listening.head.ends_with("\r\n\r\n") {
+            assert_ne!(listening.reader.read_line(&mut listening.head).unwrap(), 0);
+        }
+        listening
+    }
+
+    #[track_caller]
+    fn streaming(self) -> Self {
+        assert!(self.head.starts_with("HTTP/1.1 200"), "{}", self.head);
+        assert!(self.head.contains("content-type: text/event-stream\r\n"), "{}", self.head);
+        self
+    }
+
+    /// The next chunk's bytes; none at the end of the answer.
+    fn chunk(&mut self) -> Option<String> {
+        let mut size = String::new();
+        self.reader.read_line(&mut size).unwrap();
+        let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+        let mut bytes = vec![0; size + 2];
+        self.reader.read_exact(&mut bytes).unwrap();
+        bytes.truncate(size);
+        (size > 0).then(|| String::from_utf8(bytes).unwrap())
+    }
+
+    /// The events of the next chunk that holds any; none at the end.
+    fn events(&mut self) -> Option<Vec<Event>> {
+        loop {
+            let chunk = self.chunk()?;
+            let events: Vec<_> = chunk.split_terminator("\n\n").filter_map(parse).collect();
+            if !events.is_empty() {
+                return Some(events);
+            }
+        }
+    }
+
+    /// Reads until so many events came.
+    fn take(&mut self, count: usize) -> Vec<Event> {
+        let mut events = Vec::new();
+        while events.len() < count {
+            events.extend(self.events().expect("the stream goes on"));
+        }
+        events
+    }
+}
+
+/// A block without data is no event (WHATWG HTML §9.2.6).
+fn parse(block: &str) -> Option<Event> {
+    let mut event = Event { id: 0, name: String::new(), data: String::new() };
+    for line in block.lines().filter(|line| !line.starts_with(':')) {
+        let (field, value) = line.split_once(": ").unwrap();
+        match field {
+            "id" => event.id = value.parse().unwrap(),
+            "event" => value.clone_into(&mut event.name),
+            "data" => value.clone_into(&mut event.data),
+            other => panic!("{other}"),
+        }
+    }
+    (!event.data.is_empty()).then_some(event)
+}
+
+/// The lines of alerts.log, as the stream must tell them.
+fn logged(sandbox: &Sandbox) -> Vec<Event> {
+    let text = fs::read_to_string(sandbox.path("logs/alerts.log")).unwrap();
+    let event = |(n, line): (usize, &str)| Event {
+        id: n as u64 + 1,
+        name: String::new(),
+        data: line.to_owned(),
+    };
+    text.lines().enumerate().map(event).collect()
+}
+
+#[test]
+fn alerts_come_as_they_are_raised_and_a_reader_that_returns_misses_none() {
+    let sandbox = Sandbox::new(RULES);
+    sandbox.log("requests.log", &[admin(1)]);
+    let mut sentinel = sandbox.start();
+    sandbox.expect_alerts(1);
+    sandbox.expect_at_end();
+    let mut listening = Listening::open(&sandbox, "/v1/alerts/stream", None).streaming();
+    // It is open once it has told where it is; only what comes now is told.
+    assert_eq!(listening.chunk().unwrap(), ":\nid: 1\n\n");
+    sandbox.log("requests.log", &[admin(2), admin(3)]);
+    let mut told = listening.take(2);
+    drop(listening);
+    sandbox.log("requests.log", &[admin(4)]);
+    sandbox.expect_alerts(4);
+    let mut listening = Listening::open(&sandbox, "/v1/alerts/stream", Some(3)).streaming();
+    told.extend(listening.take(1));
+    sandbox.log("requests.log", &[admin(5)]);
+    told.extend(listening.take(1));
+    sentinel.kill();
+    assert!(listening.reader.fill_buf().unwrap().is_empty(), "it ends with sentinel");
+    sandbox.log("requests.log", &[admin(6)]);
+    let _sentinel = sandbox.start();
+    sandbox.expect_alerts(6);
+    let mut listening = Listening::open(&sandbox, "/v1/alerts/stream", Some(5)).streaming();
+    told.extend(listening.take(1));
+    assert_eq!(told, logged(&sandbox)[1..], "{}", sandbox.explain());
+    let ahead = Listening::open(&sandbox, "/v1/alerts/stream?after_seq=1", Some(99)).streaming();
+    let reset = { ahead }.take(7);
+    assert_eq!((reset[0].name.as_str(), reset[0].data.as_str()), ("reset", r#"{"next_seq":1}"#));
+    assert_eq!(reset[1..], logged(&sandbox));
+}
+
+#[test]
+fn a_stop_ends_streams_once_they_told_the_last_alert() {
+    let sandbox = Sandbox::new(RULES);
+    let mut sentinel = sandbox.start();
+    let mut listening = Listening::open(&sandbox, "/v1/alerts/stream", None).streaming();
+    assert_eq!(listening.chunk().unwrap(), ":\nid: 0\n\n");
+    sandbox.log("requests.log", &[admin(1), admin(2)]);
+    assert_eq!(sentinel.terminate(), 0);
+    assert_eq!(listening.take(2), logged(&sandbox));
+    assert_eq!(listening.chunk(), None);
+}
+
+#[test]
+fn streams_have_a_limit_and_leave_room_for_questions() {
+    let sandbox = Sandbox::new(RULES);
+    let _sentinel = sandbox.start();
+    let open = || Listening::open(&sandbox, "/v1/alerts/stream", None);
+    let mut streams: Vec<_> = (0..32).map(|_| open().streaming()).collect();
+    let mut refused = open();
+    assert!(refused.head.starts_with("HTTP/1.1 503"), "{}", refused.head);
+    assert!(refused.head.contains("retry-after: 5\r\n"), "{}", refused.head);
+    let mut problem = String::new();
+    let read = refused.reader.read_to_string(&mut problem);
+    assert!(read.is_ok() && problem.contains("too many streams are open"), "{problem}");
+    // More than the 32 places that would be left if streams took those of questions.
+    let asked: Vec<_> = (0..64)
+        .map(|_| UnixStream::connect(sandbox.path("logs/.sentinel/sentinel.sock")).unwrap())
+        .collect();
+    for mut stream in &asked {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, *b"HTTP/1.1 200");
+    }
+    drop(asked);
+    // One that leaves makes room at once.
+    drop(streams.pop());
+    wait("a free place", || sandbox.explain(), || open().head.starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_missed() {
+    const COUNT: u32 = 3_000;
+    let sandbox = Sandbox::new(RULES);
+    let _sentinel = sandbox.start();
+    let mut slow = Listening::open(&sandbox, "/v1/alerts/stream", None).streaming();
+    let mut quick = Listening::open(&sandbox, "/v1/alerts/stream", None).streaming();
+    slow.chunk().unwrap();
+    quick.chunk().unwrap();
+    for n in 1..=COUNT / 100 {
+        let lines: Vec<_> = (0..100).map(admin).collect();
+        sandbox.log("requests.log", &lines);
+        let told = quick.take(100);
+        assert_eq!(told.last().unwrap().id, u64::from(n) * 100);
+        assert!(told.iter().all(|event| event.name.is_empty()));
+    }
+    let (mut seen, mut resets) = (0, 0);
+    while seen < u64::from(COUNT) {
+        for event in slow.events().unwrap() {
+            assert!(seen < event.id, "{event:?} after {seen}");
+            match event.name.as_str() {
+                "reset" => resets += 1,
+                _ => assert_eq!(event.id, seen + 1),
+            }
+            seen = event.id;
+        }
+    }
+    assert!(resets > 0, "a reader that far behind has missed something");
+}
+
+#[test]
+fn a_stream_takes_the_filters_of_alerts() {
+    let sandbox = Sandbox::new(RULES);
+    let _sentinel = sandbox.start();
+    let target = "/v1/alerts/stream?rule=admin&group.n=2&after_seq=0";
+    let mut listening = Listening::open(&sandbox, target, None).streaming();
+    sandbox.log("requests.log", &[admin(1), admin(2), admin(3), admin(2)]);
+    let ids: Vec<_> = listening.take(2).iter().map(|event| event.id).collect();
+    assert_eq!(ids, [2, 4]);
+    for (target, named) in [
+        ("/v1/alerts/stream?limit=5", "`limit` is for /v1/alerts"),
+        ("/v1/alerts/stream?level=severe", "`level` takes"),
+    ] {
+        let answer = sandbox.try_get(target).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains(named), "{answer}");
+    }
+    let mut head = UnixStream::connect(sandbox.path("logs/.sentinel/sentinel.sock")).unwrap();
+    head.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    head.write_all(b"HEAD /v1/alerts/stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    match head.read_to_string(&mut answer) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("it streams: {answer}"),
+        read => assert!(read.is_ok() && answer.starts_with("HTTP/1.1 200"), "{answer}"),
+    }
+}
