@@ -57,7 +57,8 @@ pub enum Kind {
     BodyTooLarge,
     /// A body that did not arrive in time.
     BodyTimeout,
-    /// The client left before its request was whole, or the server stopped. Nobody sees the answer.
+    /// The client left before its request was whole, or the server stopped. Who closed one way alone
+    /// can still read that the request was bad.
     Aborted,
     /// No such path.
     NotFound,
@@ -76,7 +77,7 @@ pub enum Kind {
 /// How a refusal is written down.
 #[derive(Debug, Clone, Copy)]
 pub struct Words {
-    /// The status that is sent; 499 is only written down.
+    /// The status that is written down: the one that is sent, but for 499.
     pub status: u16,
     /// `event.action`.
     pub action: &'static str,
@@ -153,7 +154,7 @@ impl Refusal {
             Kind::BodyTimeout => words(408, action::BODY_TIMEOUT, Some("body"), Suspicious,
                 "Request timeout", "The body did not arrive in time.", "request timeout"),
             Kind::Aborted => words(499, action::ABORTED, None, Nowhere,
-                "Client closed request", "The request ended early.", "client closed request"),
+                "Bad request", "The request ended early.", "bad request"),
             Kind::NotFound => words(404, action::NOT_FOUND, None, Nowhere,
                 "Not found", "There is nothing at this path.", "not found"),
             Kind::MethodNotAllowed => words(405, action::METHOD_NOT_ALLOWED, Some("method"), Suspicious,
@@ -179,16 +180,21 @@ impl Refusal {
             Kind::HandlerTimeout | Kind::UpstreamUnavailable => Some(1),
             _ => None,
         };
+        let (status, code) = match self.kind {
+            Kind::Aborted => (400, action::BAD_REQUEST),
+            Kind::Panicked => (words.status, "internal_error"),
+            _ => (words.status, words.action),
+        };
         let limited = matches!(self.kind, Kind::RateLimited { .. } | Kind::Blocked { .. });
         let problem = Problem {
             r#type: "about:blank",
             title: words.title,
-            status: words.status,
+            status,
             detail: words.detail,
             // A path of plain characters alone: nothing a client made up travels back otherwise.
             instance: path.bytes().all(is_plain).then_some(path),
             error: words.error,
-            code: if matches!(self.kind, Kind::Panicked) { "internal_error" } else { words.action },
+            code,
             request_id,
             parameter: match &self.kind {
                 Kind::QueryRejected { parameter } => parameter.as_deref(),
@@ -199,8 +205,7 @@ impl Refusal {
         };
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = Response::new(body.into());
-        *response.status_mut() =
-            StatusCode::from_u16(words.status).unwrap_or(StatusCode::BAD_REQUEST);
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
         let headers = response.headers_mut();
         let json = header::HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);

@@ -130,7 +130,9 @@ fn a_body_that_ends_early_is_recorded_as_aborted() {
     let mut stream = http::connect(webapp.address);
     let request = post(&token, &[("Content-Length", "10")]) + "half";
     stream.write_all(request.as_bytes()).unwrap();
-    stream.shutdown(Shutdown::Both).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let answer = http::read(&mut stream).unwrap();
+    assert_eq!((answer.status, &answer.json()["code"]), (400, &"bad_request".into()));
     let record = webapp.record("requests", |r| r.action == "aborted");
     assert_eq!((record.status_code, record.request_body_bytes), (Some(499), Some(4)));
     assert!(webapp.records("suspicious").is_empty());
