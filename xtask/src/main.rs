@@ -1,8 +1,10 @@
-//! The project's own commands: `cargo up` runs both programs, `cargo xtask e2e` tries the whole.
+//! The project's own commands: `cargo up` runs both programs, `cargo xtask e2e` tries the whole,
+//! `cargo xtask bench` measures.
 //!
 //! ```text
-//! up    build → sentinel, ready → webapp, ready → its alerts, until Ctrl-C → webapp ends → sentinel ends
-//! e2e   programs → up → rules → openapi → nginx → compose
+//! up      build → sentinel, ready → webapp, ready → its alerts, until Ctrl-C → webapp ends → sentinel ends
+//! e2e     programs → up → rules → openapi → nginx → compose
+//! bench   build → the program bench
 //! ```
 //!
 //! Built before anything else, so it stays light: no async runtime, no argument parser, no TLS.
@@ -18,6 +20,7 @@ mod up;
 mod programs;
 mod python;
 mod e2e;
+mod bench;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,7 +29,8 @@ use anyhow::{Context, Result};
 
 const USAGE: &str = "\
 usage: cargo up                                  run webapp and sentinel until Ctrl-C
-       cargo xtask e2e [--install] [NAME...]     end-to-end checks; --install: fetch what they need (Debian, root)";
+       cargo xtask e2e [--install] [NAME...]     end-to-end checks; --install: fetch what they need (Debian, root)
+       cargo xtask bench NAME                    measure: web, clients or slow (docs/performance.md)";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["up"] => at_root().and_then(|()| up::run()),
         ["e2e", rest @ ..] => at_root().and_then(|()| e2e::run(rest)),
+        ["bench", name @ ("web" | "clients" | "slow")] => at_root().and_then(|()| bench::run(name)),
         [child::BECOME, ..] => child::become_program(&arguments[1..]),
         _ => {
             say::error(USAGE);

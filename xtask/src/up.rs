@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
     site.check_free()?;
 
     say!("building webapp and sentinel");
-    if let Woken::Asked = build(&mut stop)? {
+    if let Woken::Asked = build(&mut stop, &["webapp", "sentinel"])? {
         return Ok(());
     }
     let log_dir = &site.log_dir;
@@ -42,11 +42,12 @@ pub(crate) fn run() -> Result<()> {
     lived.and(ended)
 }
 
-/// Builds both in release and says where they are.
-pub(crate) fn build(stop: &mut Stop) -> Result<Woken> {
+/// Builds these packages in release.
+pub(crate) fn build(stop: &mut Stop, packages: &[&str]) -> Result<Woken> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut cargo = Child::start("cargo", Path::new(&cargo), |command| {
-        command.args(["build", "--release", "--package", "webapp", "--package", "sentinel"]);
+        command.args(["build", "--release"]);
+        command.args(packages.iter().flat_map(|package| ["--package", package]));
     })?;
     let woken = wait::until(Duration::MAX, || {
         if stop.asked() {

@@ -61,7 +61,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     programs::check(&needed, !options.is_empty())?;
     say!("building webapp and sentinel");
-    if let Woken::Asked = build(&mut Stop::listen()?)? {
+    if let Woken::Asked = build(&mut Stop::listen()?, &["webapp", "sentinel"])? {
         bail!("interrupted");
     }
     let failed: Vec<&str> =
