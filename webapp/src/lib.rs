@@ -16,6 +16,7 @@ pub mod app;
 pub mod serve;
 pub mod phase;
 pub mod listen;
+mod seats;
 pub mod accept;
 pub mod connection;
 pub mod heads;
