@@ -147,26 +147,30 @@ impl Client {
 
 /// `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]:80`, `fe80::1%eth0`; not `unknown`, `_hidden` or `0.0.0.0`.
 fn spelled(text: &str) -> Option<IpAddr> {
-    let bare = match text.strip_prefix('[') {
+    let address: IpAddr = match text.strip_prefix('[') {
         Some(rest) => {
-            let (bare, port) = rest.split_once(']')?;
+            let (address, port) = rest.split_once(']')?;
             if !port.is_empty() {
                 port.strip_prefix(':')?.parse::<u16>().ok()?;
             }
-            bare
+            without_zone(address).parse::<Ipv6Addr>().ok()?.into()
         }
         None => match text.split_once(':') {
-            Some((bare, port)) if bare.parse::<Ipv4Addr>().is_ok() => {
+            Some((address, port)) if !port.contains(':') => {
                 port.parse::<u16>().ok()?;
-                bare
+                address.parse::<Ipv4Addr>().ok()?.into()
             }
-            _ => text,
+            Some(_) => without_zone(text).parse::<Ipv6Addr>().ok()?.into(),
+            None => text.parse::<Ipv4Addr>().ok()?.into(),
         },
     };
-    let bare = bare.split_once('%').map_or(bare, |(address, _zone)| address);
-    let address: IpAddr = bare.parse().ok()?;
     let address = address.to_canonical();
     (!address.is_unspecified()).then_some(address)
+}
+
+/// A zone names an interface of the host that wrote it (RFC 4007 §11).
+fn without_zone(address: &str) -> &str {
+    address.split_once('%').map_or(address, |(address, _zone)| address)
 }
 
 /// The network that counts as one client: an IPv4 address, or that many bits of an IPv6 address.
@@ -243,6 +247,8 @@ mod tests {
         check("10.0.0.1", &["unknown"], "10.0.0.1", Forwarding::Malformed);
         check("10.0.0.1", &["1.1.1.1, _hidden, 10.2.2.2"], "10.2.2.2", Forwarding::Malformed);
         check("10.0.0.1", &["0.0.0.0"], "10.0.0.1", Forwarding::Malformed);
+        check("10.0.0.1", &["1.1.1.1%eth0"], "10.0.0.1", Forwarding::Malformed);
+        check("10.0.0.1", &["[1.1.1.1]:80"], "10.0.0.1", Forwarding::Malformed);
         check("10.0.0.1", &[""], "10.0.0.1", Forwarding::Malformed);
         let long = "1.1.1.1,".repeat(200);
         check("10.0.0.1", &[&long], "10.0.0.1", Forwarding::Malformed);
