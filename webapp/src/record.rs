@@ -9,6 +9,7 @@ mod emit;
 
 pub use entry::Entry;
 pub use raw::RawHead;
+pub use redact::{Redacted, redact, redact_referrer};
 
 use slog::{KV, Level, Serializer};
 

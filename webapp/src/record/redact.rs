@@ -11,16 +11,18 @@ use super::text;
 
 /// A query or a referrer fit for the log.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Redacted {
-    pub(super) text: String,
+pub struct Redacted {
+    /// The same without its secrets; what hides is spelled out. C0 control characters are left to
+    /// JSON, which escapes them.
+    pub text: String,
     /// A parameter came more than once.
-    pub(super) duplicate: bool,
+    pub duplicate: bool,
     /// A redacted value held what no secret holds.
-    pub(super) odd_secret: bool,
+    pub odd_secret: bool,
 }
 
 /// Replaces token-shaped values of secret-looking names, and every value of a password's.
-pub(super) fn redact(raw: &str) -> Redacted {
+pub fn redact(raw: &str) -> Redacted {
     let mut redacted = Redacted { text: String::with_capacity(raw.len()), ..Redacted::default() };
     let mut seen = HashSet::new();
     for (n, segment) in raw.split('&').enumerate() {
@@ -53,7 +55,7 @@ pub(super) fn redact(raw: &str) -> Redacted {
 }
 
 /// The same for what a referrer holds of pairs, behind `?` and behind `#`; a user is redacted always.
-pub(super) fn redact_referrer(raw: &str) -> Redacted {
+pub fn redact_referrer(raw: &str) -> Redacted {
     let (page, fragment) = raw.split_once('#').map_or((raw, None), |(p, f)| (p, Some(f)));
     let (page, query) = page.split_once('?').map_or((page, None), |(p, q)| (p, Some(q)));
     let mut redacted = redact_user(page);
