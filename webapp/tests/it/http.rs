@@ -31,6 +31,11 @@ impl Answer {
         })
     }
 
+    /// Names of all headers, in lower case.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        self.head.lines().filter_map(|line| Some(line.split_once(": ")?.0.to_ascii_lowercase()))
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap()
     }

@@ -11,5 +11,6 @@ mod failing;
 mod guards;
 mod life;
 mod listen;
+mod openapi;
 mod records;
 mod settings;
