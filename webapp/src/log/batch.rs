@@ -12,11 +12,10 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use slog::{Drain, OwnedKVList, Record};
-use slog_json::Json;
 
 use super::{
     file::LogFile,
-    lines::Lines,
+    json,
     tally::{Loss, Tally},
 };
 use crate::clock;
@@ -30,11 +29,10 @@ const NAP: Duration = Duration::from_millis(2);
 /// How often all files are looked after, with or without lines.
 const ROUND: Duration = Duration::from_secs(1);
 
-type Push = Box<dyn FnMut(&[u8]) + Send>;
-
 /// The drain: writes a line into the queue.
 pub(super) struct Batch {
-    json: Mutex<Json<Lines<Push>>>,
+    queue: Arc<Queue>,
+    tally: Arc<Tally>,
 }
 
 /// The other end of the queue.
@@ -68,10 +66,7 @@ impl Batch {
         let thread = thread::Builder::new()
             .name("log-requests".to_owned())
             .spawn(move || theirs.write_until_the_end(&files))?;
-        let ours = Arc::clone(&queue);
-        let push: Push = Box::new(move |line| ours.push(line, &tally));
-        let json = Json::new(Lines::new(push)).set_flush(true).build();
-        Ok((Self { json: Mutex::new(json) }, BatchWriter { queue, thread }))
+        Ok((Self { queue: Arc::clone(&queue), tally }, BatchWriter { queue, thread }))
     }
 }
 
@@ -84,21 +79,24 @@ impl Drain for Batch {
     type Err = slog::Never;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), slog::Never> {
-        // Writing to memory does not fail.
-        self.json.lock().log(record, values).ok();
+        self.queue.push(&self.tally, |lines| json::append(lines, record, values));
         Ok(())
     }
 }
 
 impl Queue {
-    fn push(&self, line: &[u8], tally: &Tally) {
+    /// Takes the line that `append` writes. Under the lock: a line of its own would be copied, and
+    /// who waits for it would wait for the copy.
+    fn push(&self, tally: &Tally, append: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state.lock();
         tally.accept(1);
-        if state.ending || state.lines.len() + line.len() > QUEUE_BYTES_MAX {
+        let before = state.lines.len();
+        append(&mut state.lines);
+        if state.ending || state.lines.len() > QUEUE_BYTES_MAX {
+            state.lines.truncate(before);
             tally.lose(1, Loss::QueueFull, clock::now());
             return;
         }
-        state.lines.extend_from_slice(line);
         if std::mem::take(&mut state.asleep) {
             self.wake.notify_one();
         }
@@ -188,7 +186,7 @@ mod tests {
         let tally = Tally::default();
         let line = [b'x'; 1 << 20];
         for _ in 0..10 {
-            queue.push(&line, &tally);
+            queue.push(&tally, |lines| lines.extend_from_slice(&line));
         }
         assert_eq!((tally.dropped(), tally.waiting()), (2, 8));
         assert_eq!(tally.cause(), Some(Loss::QueueFull));

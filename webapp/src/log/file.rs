@@ -241,7 +241,7 @@ fn identity(metadata: &fs::Metadata) -> (u64, u64) {
 }
 
 fn count(lines: &[u8]) -> u64 {
-    lines.iter().filter(|b| **b == b'\n').count() as u64
+    memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
 /// How many bytes went, and what stopped the rest. `write_all` would not say how many.

@@ -1,14 +1,15 @@
 //! Events in; lines in `requests.log`, `errors.log` and `suspicious.log` out.
 //!
 //! ```text
-//! event → slog logger ─┬─ requests: batch (bounded, naps, one write for many lines) ─┐
-//!                      └─ errors, suspicious: slog-async (bounded)  ─────────────────┴─→ file
+//! event → slog logger ─┬─ requests: json → batch (bounded, naps, one write for many lines) ─┐
+//!                      └─ errors, suspicious: slog-async (bounded) → slog-json ─────────────┴─→ file
 //! ```
 //! Nothing here blocks a request, and nothing that fails here fails a request: what cannot be kept
 //! is counted, and `log_loss` tells it.
 
 mod tally;
 mod lines;
+mod json;
 mod batch;
 mod counted;
 mod file;

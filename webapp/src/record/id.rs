@@ -4,7 +4,8 @@ use hyper::HeaderMap;
 
 /// 128 random bits in hexadecimal.
 pub(super) fn random() -> String {
-    format!("{:032x}", rand::random::<u128>())
+    let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
+    rand::random::<[u8; 16]>().iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 /// Whether a proxy of ours may name a request so.
