@@ -163,6 +163,8 @@ pub mod action {
     pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
     /// A request for alerts without the token.
     pub const UNAUTHORIZED: &str = "unauthorized";
+    /// One more stream of alerts than are open at a time.
+    pub const TOO_MANY_STREAMS: &str = "too_many_streams";
     /// A head that did not arrive in time.
     pub const HEADER_TIMEOUT: &str = "header_timeout";
     /// No such route.

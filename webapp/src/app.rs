@@ -9,7 +9,9 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{guard::rate::Limiter, log::Logs, settings::Settings, upstream::Upstream};
+use crate::{
+    guard::rate::Limiter, log::Logs, settings::Settings, streams::Streams, upstream::Upstream,
+};
 
 /// Clients that are told apart in [`Seen`].
 const SEEN_MAX: usize = 4_096;
@@ -23,6 +25,8 @@ pub struct App {
     pub limiter: Limiter,
     /// sentinel, at the other end of its socket.
     pub upstream: Upstream,
+    /// The streams that are open.
+    pub streams: Streams,
     /// Where records go.
     pub logs: Logs,
     /// What is counted and told by the heartbeat.
@@ -74,6 +78,7 @@ impl App {
         Self {
             limiter: Limiter::new(settings.guards.rate.clone(), now),
             upstream: Upstream::new(settings.sentinel_socket.clone()),
+            streams: Streams::default(),
             logs,
             counters: Counters::default(),
             spoofers: Seen::default(),

@@ -1,5 +1,5 @@
 //! An accepted socket in; its requests, one after another, to [`mod@crate::exchange`] out, and
-//! what hyper refused by itself to [`unserved`].
+//! what hyper refused by itself to `unserved`.
 
 mod wire;
 mod unserved;

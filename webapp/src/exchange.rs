@@ -59,9 +59,10 @@ pub async fn exchange(
     };
     // hyper cannot tell that chunks have ended; the guard that read them can.
     let unread = !body.is_end_stream() && !unfinished.findings().body_read;
-    // A head that hyper refuses behind this request must not go unseen.
-    let close = unread || heads.lock().is_unseen();
     let mut response = unfinished.finish(outcome);
+    let is_stream = head.method != Method::HEAD && response.body().size_hint().exact().is_none();
+    // A head that hyper refuses behind this request must not go unseen, nor wait for a stream's end.
+    let close = unread || is_stream || heads.lock().is_unseen();
 
     // What the client still sends of its body is read for a while, so that it sees the answer. One
     // that waits for `100 Continue` sends nothing, and polling would tell it to.
@@ -73,7 +74,11 @@ pub async fn exchange(
     if unread && !head.headers.contains_key(header::EXPECT) {
         body::drain(body);
     }
-    heads.lock().answered(close || !keeps_alive);
+    if is_stream {
+        heads.lock().streams();
+    } else {
+        heads.lock().answered(close || !keeps_alive);
+    }
     Ok(response)
 }
 
@@ -110,7 +115,7 @@ async fn decide(
             Err(Refusal::new(Kind::MethodNotAllowed, "the path does not take this method"))
         }
         Target::Options => Ok(no_content(Some(classify::ALLOW))),
-        Target::Handler => handle(app, site, head, permit).await,
+        Target::Handler => handle(app, site, head, client, permit).await,
     }
 }
 
@@ -118,13 +123,14 @@ async fn handle(
     app: &App,
     site: Site,
     head: &Arc<Parts>,
+    client: Client,
     permit: Permit,
 ) -> Result<Response, Refusal> {
     let mut request = Request::new(Empty::<bytes::Bytes>::new());
     // HEAD is served from GET; hyper leaves the body out.
     *request.method_mut() = Method::GET;
     *request.uri_mut() = head.uri.clone();
-    request.extensions_mut().insert(Asked::new(permit, Arc::clone(head)));
+    request.extensions_mut().insert(Asked::new(permit, Arc::clone(head), client));
     let answer = warp::service(site).call(request);
     let Ok(answer) = timeout(app.settings.handler_timeout, answer).await else {
         return Err(Refusal::new(Kind::HandlerTimeout, "the handler took too long"));

@@ -1,6 +1,8 @@
 //! What was decided in; the answer with all its headers out, and its records written. The one place
 //! that does either.
 
+mod streamed;
+
 use std::{sync::Arc, time::Instant};
 
 use hyper::{
@@ -8,8 +10,9 @@ use hyper::{
     body::Body,
     header::{self, HeaderName, HeaderValue},
 };
+use shared::record::action;
 use slog::Level;
-use warp::reply::Response;
+use warp::{Reply, reply::Response};
 
 use crate::{
     app::{App, Counters},
@@ -22,6 +25,7 @@ use crate::{
     record::{Entry, Event, Outcome},
     refusal::{Also, Kind, Limit, Refusal},
 };
+use streamed::Streamed;
 
 /// On every answer, refusals too (OWASP Secure Headers Project).
 const HEADERS: [(HeaderName, &str); 8] = [
@@ -73,11 +77,15 @@ impl Unfinished {
             }
         };
         self.headers(response.headers_mut());
-        let bytes = if self.entry.is_head() {
+        let bytes = match response.body().size_hint().exact() {
             // hyper leaves the body out.
-            0
-        } else {
-            response.body().size_hint().exact().unwrap_or_default()
+            _ if self.entry.is_head() => 0,
+            Some(bytes) => bytes,
+            None => {
+                let (head, body) = response.into_parts();
+                let body = warp::reply::stream(Streamed::new(body, head.status, self));
+                return Response::from_parts(head, body.into_response().into_body());
+            }
         };
         self.record(response.status(), bytes, refusal.as_ref());
         response
@@ -154,23 +162,17 @@ impl Unfinished {
     }
 
     fn record(&mut self, status: StatusCode, response_bytes: u64, refusal: Option<&Refusal>) {
-        self.done = true;
-        Counters::add(&self.app.counters.requests);
-        self.entry.body_bytes = self.findings.body_bytes;
+        self.done();
         let words = refusal.map(Refusal::words);
         let failed = status.is_client_error() || status.is_server_error();
         let mut event = Event {
-            message: "request",
-            action: words.map_or(shared::record::action::REQUEST, |words| words.action),
+            action: words.map_or(action::REQUEST, |words| words.action),
             outcome: Some(if failed { Outcome::Failure } else { Outcome::Success }),
             reason: refusal.map(|refusal| refusal.reason),
-            duration: Some(clock::nanos(clock::now().saturating_duration_since(self.began))),
             // Of a client that left, what was sent does not matter; nobody read it.
             status: Some(words.map_or(status.as_u16(), |words| words.status)),
-            response_bytes: Some(response_bytes),
             rule: words.and_then(|words| words.rule),
-            entry: Some(&self.entry),
-            ..Event::default()
+            ..self.event(status, response_bytes)
         };
         let at = clock::timestamp();
         let logs = &self.app.logs;
@@ -187,6 +189,43 @@ impl Unfinished {
                 event.error_message = refusal.and_then(|refusal| refusal.cause.as_deref());
                 logs.errors.write(Level::Error, at, &event);
             }
+        }
+    }
+}
+
+/// Of an answer that was sent as it came, the record is written when it ends.
+impl Unfinished {
+    fn record_stream(&mut self, status: StatusCode, bytes: u64, end: &streamed::End) {
+        self.done();
+        let mut event = Event { reason: Some(end.reason()), ..self.event(status, bytes) };
+        let at = clock::timestamp();
+        self.app.logs.requests.write(Level::Info, at, &event);
+        if let streamed::End::Failed(failure) = end {
+            event.message = "request failed";
+            event.action = action::UPSTREAM_UNAVAILABLE;
+            event.outcome = Some(Outcome::Failure);
+            event.error_type = Some(action::UPSTREAM_UNAVAILABLE);
+            event.error_message = Some(failure);
+            self.app.logs.errors.write(Level::Error, at, &event);
+        }
+    }
+
+    fn done(&mut self) {
+        self.done = true;
+        Counters::add(&self.app.counters.requests);
+        self.entry.body_bytes = self.findings.body_bytes;
+    }
+
+    fn event(&self, status: StatusCode, response_bytes: u64) -> Event<'_> {
+        Event {
+            message: "request",
+            action: action::REQUEST,
+            outcome: Some(Outcome::Success),
+            duration: Some(clock::nanos(clock::now().saturating_duration_since(self.began))),
+            status: Some(status.as_u16()),
+            response_bytes: Some(response_bytes),
+            entry: Some(&self.entry),
+            ..Event::default()
         }
     }
 }

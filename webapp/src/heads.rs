@@ -37,6 +37,8 @@ pub struct Heads {
     request: Request,
     /// A byte of a head came.
     any: bool,
+    /// The answer has no end of its own.
+    stream: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -181,6 +183,17 @@ impl Heads {
         if close {
             self.phase = Phase::Over;
         }
+    }
+
+    /// The answer has no end of its own, and nothing that follows is a head.
+    pub fn streams(&mut self) {
+        self.answered(true);
+        self.stream = true;
+    }
+
+    /// What the client sends is awaited by nobody, and when it closes its side it has left.
+    pub fn is_stream(&self) -> bool {
+        self.stream
     }
 
     /// The client has taken all that there was for it.

@@ -17,6 +17,7 @@ pub mod serve;
 pub mod phase;
 pub mod listen;
 mod seats;
+pub mod streams;
 pub mod accept;
 pub mod connection;
 pub mod heads;

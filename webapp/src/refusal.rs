@@ -12,6 +12,9 @@ use warp::reply::Response;
 
 use crate::{classify, clock};
 
+/// Seconds after which a stream may have ended.
+const STREAM_RETRY_AFTER: u64 = 5;
+
 /// A "no".
 #[derive(Debug, Clone)]
 pub struct Refusal {
@@ -64,8 +67,10 @@ pub enum Kind {
     NotFound,
     /// The path does not take the method.
     MethodNotAllowed,
-    /// `/alerts` without its bearer token.
+    /// Alerts without their bearer token.
     Unauthorized,
+    /// One more stream than may be open, in all or for one client.
+    TooManyStreams,
     /// A handler took too long.
     HandlerTimeout,
     /// sentinel did not answer.
@@ -161,6 +166,8 @@ impl Refusal {
                 "Method not allowed", "Allow names the methods of this path.", "method not allowed"),
             Kind::Unauthorized => words(401, action::UNAUTHORIZED, Some("alerts_token"), Suspicious,
                 "Unauthorized", "Alerts need a bearer token.", "unauthorized"),
+            Kind::TooManyStreams => words(503, action::TOO_MANY_STREAMS, Some("alerts_stream"), Suspicious,
+                "Service unavailable", "Too many streams of alerts are open.", "too many streams"),
             Kind::HandlerTimeout => words(503, action::HANDLER_TIMEOUT, None, Errors,
                 "Service unavailable", "The answer took too long.", "service unavailable"),
             Kind::UpstreamUnavailable => words(503, action::UPSTREAM_UNAVAILABLE, None, Errors,
@@ -178,6 +185,7 @@ impl Refusal {
                 Some(clock::whole_seconds(retry_after).max(1))
             }
             Kind::HandlerTimeout | Kind::UpstreamUnavailable => Some(1),
+            Kind::TooManyStreams => Some(STREAM_RETRY_AFTER),
             _ => None,
         };
         let (status, code) = match self.kind {

@@ -74,6 +74,8 @@ pub async fn run(
 
     let signal = shutdown.await;
     phase.send_replace(Phase::Draining);
+    // They have no end of their own to wait for.
+    app.streams.end();
     let mut accepting = accepting;
     if timeout(DRAIN_TIME_MAX, &mut accepting).await.is_err() {
         phase.send_replace(Phase::Closing);

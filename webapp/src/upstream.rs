@@ -1,18 +1,24 @@
-//! A query for alerts in; sentinel's answer over its unix socket out, at once or not at all.
+//! A query for alerts in; sentinel's answer over its unix socket out, at once or not at all, or its
+//! events as they come.
 //!
 //! One question per query is in flight; who asks the same meanwhile gets the same answer. So a flood
 //! costs sentinel little, and without a cache an alert is visible at once.
 
-use std::{collections::HashMap, fmt, io, path::PathBuf, sync::Arc, time::Duration};
+mod talk;
+mod events;
+mod parser;
+
+use std::{collections::HashMap, error::Error, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::{Request, StatusCode, client::conn::http1, header};
-use hyper_util::rt::TokioIo;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::{net::UnixStream, sync::watch, time::timeout};
+use tokio::{sync::watch, time::timeout};
+
+pub use events::Events;
+use talk::Talk;
 
 /// Connecting, asking and reading together.
 const DEADLINE: Duration = Duration::from_millis(500);
@@ -43,6 +49,8 @@ impl fmt::Display for Unavailable {
     }
 }
 
+impl Error for Unavailable {}
+
 impl Unavailable {
     fn new(why: impl fmt::Display) -> Self {
         Self(why.to_string().into())
@@ -53,6 +61,19 @@ impl Upstream {
     /// Connects for each question: a restarted sentinel is found at once.
     pub fn new(socket: PathBuf) -> Self {
         Self { socket, in_flight: Arc::default() }
+    }
+
+    /// Opens a stream of alerts behind the one with that `seq`, or else of those to come; `query` is
+    /// valid.
+    ///
+    /// # Errors
+    /// sentinel is away, slow, or says no.
+    pub async fn stream(&self, query: &str, seen: Option<u64>) -> Result<Events, Unavailable> {
+        let opening = Talk::begin(&self.socket, shared::socket::ALERTS_STREAM, query, seen);
+        match timeout(DEADLINE, opening).await {
+            Ok(opened) => opened.map(|(talk, body)| Events::new(talk, body)),
+            Err(_) => Err(Unavailable::new("no answer in time")),
+        }
     }
 
     /// Asks for alerts; `query` is valid, and in one spelling for one meaning.
@@ -110,43 +131,16 @@ impl Drop for Question {
 }
 
 async fn ask(socket: &std::path::Path, query: &str) -> Answer {
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|error| Unavailable::new(format_args!("{}: {error}", socket.display())))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(Unavailable::new)?;
-    let exchange = async {
-        let separator = if query.is_empty() { "" } else { "?" };
-        let request = Request::get(format!("{}{separator}{query}", shared::socket::ALERTS))
-            .header(header::HOST, "sentinel")
-            .header(header::CONNECTION, "close")
-            .body(Empty::<Bytes>::new())
-            .map_err(Unavailable::new)?;
-        let response = sender.send_request(request).await.map_err(Unavailable::new)?;
-        if response.status() != StatusCode::OK {
-            return Err(Unavailable::new(format_args!("sentinel said {}", response.status())));
+    let (mut talk, body) = Talk::begin(socket, shared::socket::ALERTS, query, None).await?;
+    let body = talk.during(Limited::new(body, ANSWER_BYTES_MAX).collect()).await;
+    let body = body.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Unavailable::new("the answer is over 1 MiB")
+        } else {
+            Unavailable::new(error)
         }
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Unavailable::new("the answer is over 1 MiB")
-            } else {
-                Unavailable::new(error)
-            }
-        })?;
-        Ok(body.to_bytes())
-    };
-    tokio::pin!(connection);
-    tokio::pin!(exchange);
-    let mut open = true;
-    let body = loop {
-        tokio::select! {
-            body = &mut exchange => break body?,
-            // The connection moves the bytes; its error reaches the exchange too.
-            _ended = &mut connection, if open => open = false,
-        }
-    };
-    emit(&body).map_err(Unavailable::new)
+    })?;
+    emit(&body.to_bytes()).map_err(Unavailable::new)
 }
 
 /// What sentinel sends; its alerts are passed on as they are, keys of a newer one included.

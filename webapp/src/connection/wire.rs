@@ -81,6 +81,24 @@ impl<S> Wire<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// hyper reads nothing while it answers, so it would not see that the reader of a stream has left
+    /// until some later write fails. Nothing that it still sends is a request.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let mut bytes = [0; 1_024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if buffer.filled().is_empty() => {
+                    return Poll::Ready(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(()) => {}
+                Err(error) => return Poll::Ready(error),
+            }
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -97,7 +115,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -133,7 +151,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     /// hyper flushes when the client has taken all there is.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stall = None;
-        self.heads.lock().flushed();
+        let is_stream = {
+            let mut heads = self.heads.lock();
+            heads.flushed();
+            heads.is_stream()
+        };
+        if is_stream && let Poll::Ready(left) = self.poll_left(cx) {
+            return Poll::Ready(Err(left));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -1,18 +1,17 @@
 //! `GET /alerts`: sentinel's recent alerts, newest first.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use hyper::{HeaderMap, header};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use shared::alert::Level;
-use subtle::ConstantTimeEq;
+use hyper::HeaderMap;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::handler::{Asked, answer, json_bytes, permitted};
+use super::{
+    handler::{Asked, answer, json_bytes, permitted, raw_query},
+    question::{self, Wanted},
+};
 use crate::{
     app::App,
     classify::Endpoint,
-    guard::query,
     refusal::{Kind, Refusal},
 };
 
@@ -20,14 +19,10 @@ use crate::{
 pub static ENDPOINT: Endpoint =
     Endpoint { path: "/alerts", about: "recent alerts of the monitor, newest first" };
 
-/// Most alerts in an answer.
-const LIMIT_MAX: u64 = 1_000;
-
 pub(super) fn route(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let app = Arc::clone(app);
-    let raw_query = warp::query::raw().or(warp::any().map(String::new)).unify();
     permitted(&ENDPOINT)
-        .and(raw_query)
+        .and(raw_query())
         .then(move |asked: Asked, raw: String| {
             let app = Arc::clone(&app);
             async move { answer(alerts(&app, asked.headers(), &raw).await) }
@@ -36,152 +31,9 @@ pub(super) fn route(app: &Arc<App>) -> BoxedFilter<(Response,)> {
 }
 
 async fn alerts(app: &App, headers: &HeaderMap, raw: &str) -> Result<Response, Refusal> {
-    if let Some(token) = &app.settings.alerts_token
-        && !bears(headers, token)
-    {
-        return Err(Refusal::new(Kind::Unauthorized, "no bearer token, or another one"));
-    }
-    let query = query::check(raw, &app.settings.guards.query)
-        .map_err(|rejected| (rejected.reason, rejected.parameter))
-        .and_then(|query| passed_on(&query.params))
-        .map_err(|(reason, parameter)| Refusal::new(Kind::QueryRejected { parameter }, reason))?;
+    let query = question::check(&app.settings, headers, raw, Wanted::List)?;
     let body = app.upstream.alerts(query).await.map_err(|error| {
         Refusal::caused(Kind::UpstreamUnavailable, "sentinel did not answer", error.to_string())
     })?;
     Ok(json_bytes(body))
-}
-
-/// `Authorization: Bearer TOKEN`, compared in constant time (RFC 6750 §2.1).
-fn bears(headers: &HeaderMap, token: &str) -> bool {
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
-    let Some((scheme, credentials)) = line.to_str().ok().and_then(|line| line.split_once(' '))
-    else {
-        return false;
-    };
-    scheme.eq_ignore_ascii_case("bearer")
-        && bool::from(credentials.trim().as_bytes().ct_eq(token.as_bytes()))
-}
-
-type Wrong = (&'static str, Option<String>);
-
-/// The parameters that sentinel knows, checked and in one order, so that one question has one
-/// spelling.
-fn passed_on(params: &[(String, String)]) -> Result<String, Wrong> {
-    let mut seen = HashSet::new();
-    let mut parts = Vec::new();
-    for (key, value) in params {
-        let wrong = |reason| Err((reason, Some(key.clone())));
-        if !seen.insert(key) {
-            return wrong("parameter came more than once");
-        }
-        if value.is_empty() {
-            return wrong("parameter has no value");
-        }
-        let number = || {
-            let digits = value.bytes().all(|b| b.is_ascii_digit());
-            value.parse::<u64>().ok().filter(|_| digits)
-        };
-        match key.as_str() {
-            "limit" => {
-                if !number().is_some_and(|n| (1..=LIMIT_MAX).contains(&n)) {
-                    return wrong("limit is a whole number from 1 to 1000");
-                }
-            }
-            "after_seq" => {
-                if number().is_none() {
-                    return wrong("after_seq is a whole number");
-                }
-            }
-            "since" => {
-                if value.parse::<jiff::Timestamp>().is_err() {
-                    return wrong("since is a time such as 2026-01-20T10:05:00Z");
-                }
-            }
-            "level" => {
-                if Level::named(value).is_none() {
-                    return wrong("level is informational, low, medium, high or critical");
-                }
-            }
-            "status" => {
-                if !["firing", "repeat", "resolved"].contains(&value.as_str()) {
-                    return wrong("status is firing, repeat or resolved");
-                }
-            }
-            "rule" => {
-                if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-                    return wrong("rule is a rule's id");
-                }
-            }
-            group if group.len() > "group.".len() && group.starts_with("group.") => {}
-            _ => return wrong("unknown parameter"),
-        }
-        parts.push(format!("{key}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
-    }
-    parts.sort_unstable();
-    Ok(parts.join("&"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(params: &[(&str, &str)], expected: Result<&str, &str>) {
-        let params: Vec<_> =
-            params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let found = passed_on(&params);
-        let found = found.as_deref().map_err(|(reason, _)| *reason);
-        assert_eq!(found, expected, "{params:?}");
-    }
-
-    #[test]
-    fn one_question_has_one_spelling() {
-        check(&[], Ok(""));
-        check(&[("limit", "5"), ("after_seq", "0")], Ok("after_seq=0&limit=5"));
-        check(&[("after_seq", "0"), ("limit", "5")], Ok("after_seq=0&limit=5"));
-        check(&[("group.client.ip", "::1")], Ok("group.client.ip=%3A%3A1"));
-        check(&[("since", "2026-01-20T10:05:00Z")], Ok("since=2026%2D01%2D20T10%3A05%3A00Z"));
-        check(&[("level", "high"), ("status", "firing")], Ok("level=high&status=firing"));
-        check(&[("rule", "sentinel.gap")], Ok("rule=sentinel%2Egap"));
-    }
-
-    #[test]
-    fn what_sentinel_does_not_know_is_refused_here() {
-        for (key, value, reason) in [
-            ("limit", "0", "limit is a whole number from 1 to 1000"),
-            ("limit", "1001", "limit is a whole number from 1 to 1000"),
-            ("limit", "+5", "limit is a whole number from 1 to 1000"),
-            ("after_seq", "-1", "after_seq is a whole number"),
-            ("since", "yesterday", "since is a time such as 2026-01-20T10:05:00Z"),
-            ("level", "HIGH", "level is informational, low, medium, high or critical"),
-            ("status", "open", "status is firing, repeat or resolved"),
-            ("rule", "a b", "rule is a rule's id"),
-            ("rule", "", "parameter has no value"),
-            ("group.", "x", "unknown parameter"),
-            ("q", "x", "unknown parameter"),
-        ] {
-            check(&[(key, value)], Err(reason));
-        }
-        check(&[("limit", "5"), ("limit", "6")], Err("parameter came more than once"));
-    }
-
-    #[test]
-    fn the_bearer_must_hold_the_token() {
-        for (lines, expected) in [
-            (&["Bearer 0123456789abcdef"] as &[_], true),
-            (&["bearer 0123456789abcdef"], true),
-            (&["Bearer 0123456789abcdeX"], false),
-            (&["Basic 0123456789abcdef"], false),
-            (&["Bearer"], false),
-            (&[], false),
-            (&["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"], false),
-        ] {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append(header::AUTHORIZATION, header::HeaderValue::from_static(line));
-            }
-            assert_eq!(bears(&headers, "0123456789abcdef"), expected, "{lines:?}");
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::{HeaderMap, http::request::Parts};
+use hyper::{HeaderMap, Method, http::request::Parts};
 use serde::Serialize;
 use warp::{
     Filter, Reply,
@@ -11,18 +11,28 @@ use warp::{
     reply::Response,
 };
 
-use crate::{classify::Endpoint, guard::Permit, refusal::Refusal};
+use crate::{classify::Endpoint, client::Client, guard::Permit, refusal::Refusal};
 
 /// What a handler is given.
 #[derive(Debug, Clone)]
 pub struct Asked {
     head: Arc<Parts>,
+    client: Client,
 }
 
 impl Asked {
     /// Nobody can ask without a permit.
-    pub fn new(_: Permit, head: Arc<Parts>) -> Self {
-        Self { head }
+    pub fn new(_: Permit, head: Arc<Parts>, client: Client) -> Self {
+        Self { head, client }
+    }
+
+    /// The answer goes without its body.
+    pub(super) fn is_head(&self) -> bool {
+        self.head.method == Method::HEAD
+    }
+
+    pub(super) fn client(&self) -> Client {
+        self.client
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {
@@ -39,6 +49,11 @@ pub(super) fn permitted(endpoint: &'static Endpoint) -> BoxedFilter<(Asked,)> {
         .untuple_one()
         .and(warp::ext::get::<Asked>())
         .boxed()
+}
+
+/// The query as sent, empty where there is none.
+pub(super) fn raw_query() -> BoxedFilter<(String,)> {
+    warp::query::raw().or(warp::any().map(String::new)).unify().boxed()
 }
 
 /// A handler's "no" travels as a value: in the answer's extensions, to the one place that writes it.

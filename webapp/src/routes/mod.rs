@@ -6,7 +6,9 @@ mod handler;
 pub mod index;
 pub mod health;
 pub mod csrf_token;
+mod question;
 pub mod alerts;
+pub mod alerts_stream;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -21,8 +23,13 @@ pub use handler::Asked;
 use handler::refuse;
 
 /// All endpoints.
-pub static ENDPOINTS: [&Endpoint; 4] =
-    [&index::ENDPOINT, &health::ENDPOINT, &csrf_token::ENDPOINT, &alerts::ENDPOINT];
+pub static ENDPOINTS: [&Endpoint; 5] = [
+    &index::ENDPOINT,
+    &health::ENDPOINT,
+    &csrf_token::ENDPOINT,
+    &alerts::ENDPOINT,
+    &alerts_stream::ENDPOINT,
+];
 
 /// All routes, ready to be called.
 pub type Site = BoxedFilter<(Response,)>;
@@ -36,6 +43,8 @@ pub fn site(app: Arc<App>) -> Site {
         .or(csrf_token::route(&app))
         .unify()
         .or(alerts::route(&app))
+        .unify()
+        .or(alerts_stream::route(&app))
         .unify();
     routes
         .recover(|_: Rejection| async {

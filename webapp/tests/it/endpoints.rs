@@ -3,14 +3,14 @@ use serde_json::json;
 use crate::{http, sandbox::Sandbox};
 
 #[test]
-fn the_four_endpoints_answer() {
+fn the_endpoints_answer() {
     let webapp = Sandbox::new().start();
 
     let index = webapp.get("/");
     assert_eq!((index.status, index.header("content-type")), (200, Some("application/json")));
     assert_eq!(index.json()["name"], "webapp");
     assert_eq!(index.json()["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(index.json()["endpoints"].as_array().unwrap().len(), 4);
+    assert_eq!(index.json()["endpoints"].as_array().unwrap().len(), 5);
 
     let health = webapp.get("/health");
     assert_eq!((health.status, health.body.as_str()), (200, r#"{"status":"ok"}"#));
@@ -24,8 +24,10 @@ fn the_four_endpoints_answer() {
     );
     assert_eq!(token.header("vary"), Some("Origin, Cookie"));
 
-    let alerts = webapp.get("/alerts");
-    assert_eq!((alerts.status, alerts.header("retry-after")), (503, Some("1")));
+    for path in ["/alerts", "/alerts/stream"] {
+        let alerts = webapp.get(path);
+        assert_eq!((alerts.status, alerts.header("retry-after")), (503, Some("1")));
+    }
 }
 
 #[test]

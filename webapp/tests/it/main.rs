@@ -4,6 +4,7 @@ mod http;
 mod sandbox;
 
 mod alerts;
+mod alerts_stream;
 mod bodies;
 mod conformance;
 mod endpoints;

@@ -16,7 +16,10 @@ use webapp::{
 };
 use yaml_rust2::{Yaml, YamlLoader};
 
-use crate::{http::Answer, sandbox::Sandbox};
+use crate::{
+    http::Answer,
+    sandbox::{Sandbox, Webapp},
+};
 
 /// Of HTTP itself; no description names them.
 const OF_HTTP: [&str; 4] = ["content-type", "content-length", "connection", "date"];
@@ -135,7 +138,8 @@ fn kinds() -> Vec<Kind> {
         Kind::Aborted => Some(Kind::NotFound),
         Kind::NotFound => Some(Kind::MethodNotAllowed),
         Kind::MethodNotAllowed => Some(Kind::Unauthorized),
-        Kind::Unauthorized => Some(Kind::HandlerTimeout),
+        Kind::Unauthorized => Some(Kind::TooManyStreams),
+        Kind::TooManyStreams => Some(Kind::HandlerTimeout),
         Kind::HandlerTimeout => Some(Kind::UpstreamUnavailable),
         Kind::UpstreamUnavailable => Some(Kind::Panicked),
         Kind::Panicked => None,
@@ -270,7 +274,7 @@ fn its_headers_are_those_of_the_answers() {
         .env("ALLOWED_CORS_ORIGINS", "https://app.example")
         .env("CORS_ALLOW_CREDENTIALS", "1")
         .env("BODY_TIMEOUT_SECONDS", "1")
-        .env("RATE_LIMIT_REQUESTS", "17")
+        .env("RATE_LIMIT_REQUESTS", "19")
         .start();
     let csrf = webapp.token();
     let cookie = description.at("/components/securitySchemes/csrfCookie/name").as_str().unwrap();
@@ -295,6 +299,8 @@ fn its_headers_are_those_of_the_answers() {
         ("GET", "/csrf-token", vec![], 200, of("/csrf-token", "get", 200)),
         ("GET", "/alerts", vec![], 401, of("/alerts", "get", 401)),
         ("GET", "/alerts", vec![bearer], 503, of("/alerts", "get", 503)),
+        ("HEAD", "/alerts/stream", vec![bearer], 200, of("/alerts/stream", "head", 200)),
+        ("GET", "/alerts/stream", vec![bearer], 503, of("/alerts/stream", "get", 503)),
         ("GET", "/alerts?page=2", vec![bearer], 400, of("/alerts", "get", 400)),
         ("OPTIONS", "/", vec![], 204, of("/", "options", 204)),
         ("OPTIONS", "/", vec![ours, asks], 204, of("/", "options", 204)),
@@ -339,18 +345,20 @@ fn its_limits_are_those_of_the_query() {
     }
 }
 
-#[test]
-fn its_parameters_are_those_of_alerts() {
-    let description = Description::read();
-    let webapp = Sandbox::new().unlimited().start();
+/// Asks for what each parameter allows and what it does not; the names of all.
+fn parameters(description: &Description, webapp: &Webapp, path: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     // 503: it is passed on, and nobody is there.
     let check = |name: &str, value: &str, fine: bool| {
-        let status = webapp.get(&format!("/alerts?{name}={value}")).status;
-        assert_eq!(status, if fine { 503 } else { 400 }, "{name}={value}");
+        let status = webapp.get(&format!("{path}?{name}={value}")).status;
+        assert_eq!(status, if fine { 503 } else { 400 }, "{path}?{name}={value}");
     };
-    for parameter in description.at("/paths/~1alerts/get/parameters").as_array().unwrap() {
+    let operation = format!("/paths/{}/get/parameters", path.replace('/', "~1"));
+    for parameter in description.at(&operation).as_array().unwrap() {
         let parameter = description.resolved(parameter);
+        if parameter["in"] != "query" {
+            continue;
+        }
         let name = parameter["name"].as_str().unwrap();
         let schema = description.resolved(&parameter["schema"]);
         named.insert(if name == "group" { "group.FIELD" } else { name }.to_owned());
@@ -367,19 +375,33 @@ fn its_parameters_are_those_of_alerts() {
         } else if let Some(example) = parameter["example"].as_str() {
             check(name, example, true);
         } else {
-            let (name, value) = parameter["examples"]["address"]["value"]
-                .as_object()
-                .and_then(|pairs| pairs.iter().next())
-                .unwrap();
-            check(name, value.as_str().unwrap(), true);
-            check("group.", value.as_str().unwrap(), false);
+            let pairs = parameter["examples"]["address"]["value"].as_object().unwrap();
+            for (name, value) in pairs {
+                check(name, value.as_str().unwrap(), true);
+                check("group.", value.as_str().unwrap(), false);
+            }
         }
     }
+    named
+}
+
+#[test]
+fn its_parameters_are_those_of_alerts() {
+    let description = Description::read();
+    let webapp = Sandbox::new().unlimited().start();
+    let mut named = parameters(&description, &webapp, "/alerts");
     // The other document has a table of them.
     let text = include_str!("../../../docs/webapp.md");
     let table = text.split("| Parameter | Value |").nth(1).unwrap().split("\n\n").next().unwrap();
     let rows = table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
     assert_eq!(named, names(rows.collect::<Vec<_>>()));
+
+    // A stream goes on with what comes.
+    for name in ["limit", "since"] {
+        named.remove(name);
+        assert_eq!(webapp.get(&format!("/alerts/stream?{name}=1")).status, 400);
+    }
+    assert_eq!(parameters(&description, &webapp, "/alerts/stream"), named);
 }
 
 #[test]

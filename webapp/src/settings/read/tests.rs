@@ -127,7 +127,7 @@ fn none_stands_alone() {
     assert_eq!(
         faults[0].to_string(),
         "RATE_LIMIT_EXEMPT: \"none\" stands beside routes; write \"none\" alone, or a list of /, \
-         /health, /csrf-token, /alerts"
+         /health, /csrf-token, /alerts, /alerts/stream"
     );
 }
 
