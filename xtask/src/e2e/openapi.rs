@@ -25,13 +25,17 @@ const DESCRIPTION: &str = "docs/openapi.yaml";
 const TRUE: &str = "maximum: 1000, default: 100";
 const FALSE: &str = "maximum: 1001, default: 100";
 
+/// A stream has no end, and schemathesis waits for one. HEAD and OPTIONS of its path are asked, and
+/// `cargo test` reads it.
+const ENDLESS: &str = "alertsStream";
+
 /// Most requests that are made up for one operation: the whole takes half a minute.
-const EXAMPLES_MAX: &str = "150";
+const EXAMPLES_MAX: &str = "100";
 
 /// The same requests each time.
 const SEED: &str = "1";
 
-/// It sends 3,000; far fewer would mean that it did not look.
+/// It sends 2,600; far fewer would mean that it did not look.
 const CASES_MIN: u64 = 2_000;
 
 /// What the requests must come to, as the log tells it: else one kind of them was not tried.
@@ -124,11 +128,12 @@ fn ask(
         ] {
             arguments.extend(["--header".into(), header.into()]);
         }
-        // All checks, all phases, what is allowed and what is not: nothing is left out.
+        // All checks, all phases, what is allowed and what is not.
         let fixed = ["--checks", "all", "--mode", "all", "--continue-on-failure"];
+        let without = ["--exclude-operation-id", ENDLESS];
         let bounds = ["--max-examples", EXAMPLES_MAX, "--seed", SEED, "--request-timeout", "5"];
         let output = ["--no-color", "--generation-database", "none", "--report", "json"];
-        let all = fixed.iter().chain(&bounds).chain(&output).chain(narrow);
+        let all = fixed.iter().chain(&without).chain(&bounds).chain(&output).chain(narrow);
         arguments.extend(all.map(OsString::from));
         arguments.extend(["--report-json-path".into(), report.clone().into()]);
     })?;
@@ -145,10 +150,8 @@ fn passed(report: &Value) -> Result<u64> {
     }
     ensure!(report["exit_code"] == 0 && report["complete"] == true, "not to its end: {report}");
     let operations = &report["operations"];
-    ensure!(
-        operations["tested"] == operations["total"] && operations["skipped"] == 0,
-        "not all operations: {operations}"
-    );
+    let [total, tested] = ["total", "tested"].map(|name| operations[name].as_u64().unwrap_or(0));
+    ensure!(tested > 0 && tested + 1 == total, "not all operations but one: {operations}");
     for phase in ["examples", "coverage", "fuzzing", "stateful"] {
         let status = &report["phases"][phase]["status"];
         ensure!(status == "success", "{phase}: {status}");
