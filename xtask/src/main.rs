@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! up      build → sentinel, ready → webapp, ready → its alerts, until Ctrl-C → webapp ends → sentinel ends
-//! e2e     programs → up → rules → openapi → nginx → compose
+//! e2e     programs → up → rules → openapi → browser → nginx → compose
 //! bench   build → the program bench
 //! ```
 //!

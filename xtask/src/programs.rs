@@ -61,6 +61,12 @@ pub(crate) const BUILDX: Program = Program {
     advice: "Debian 13: apt-get install docker-buildx; else https://docs.docker.com/build/install-buildx",
 };
 
+pub(crate) const CHROMIUM: Program = Program {
+    name: "chromium",
+    source: Source::System { probe: &["chromium", "--version"], package: Some("chromium") },
+    advice: "Debian: apt-get install chromium",
+};
+
 pub(crate) const PYTHON: Program = Program {
     name: "python3 with venv",
     source: Source::System {

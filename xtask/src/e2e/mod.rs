@@ -8,6 +8,7 @@ mod attack;
 mod up;
 mod rules;
 mod openapi;
+mod browser;
 mod nginx;
 mod containers;
 mod compose;
@@ -17,7 +18,7 @@ use std::fmt::Display;
 use anyhow::{Result, bail};
 
 use crate::programs::{
-    self, BUILDX, COMPOSE, DOCKER, NGINX, OPENSSL, PYTHON, Program, SCHEMATHESIS,
+    self, BUILDX, CHROMIUM, COMPOSE, DOCKER, NGINX, OPENSSL, PYTHON, Program, SCHEMATHESIS,
 };
 use crate::say::say;
 use crate::stop::Stop;
@@ -32,10 +33,11 @@ struct Step {
     run: fn(&Scratch) -> Result<()>,
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { name: "up", needs: &[], run: up::run },
     Step { name: "rules", needs: &[], run: rules::run },
     Step { name: "openapi", needs: &[&PYTHON, &SCHEMATHESIS], run: openapi::run },
+    Step { name: "browser", needs: &[&CHROMIUM], run: browser::run },
     Step { name: "nginx", needs: &[&NGINX, &OPENSSL], run: nginx::run },
     Step { name: "compose", needs: &[&DOCKER, &COMPOSE, &BUILDX, &OPENSSL], run: compose::run },
 ];

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
+use super::attack::SQL;
 use super::check;
 use super::house::free_port;
 use super::scratch::{Scratch, read};
@@ -93,6 +94,18 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
         tls.leave(&request("GET", "/?who=left", &[]))?;
         record(scratch, "who=left").map(|_| "")
     })?;
+    check("an alert arrives on an open stream, and who leaves it is noticed", || {
+        let mut sentinel = start_sentinel(scratch)?;
+        let mut stream = tls.listen(&request("GET", "/alerts/stream", &[]))?;
+        // Open: it tells what comes from now on, as it comes.
+        stream.until("retry: 2000")?;
+        status(&tls.send(&request("GET", SQL.target, &[]))?, 200)?;
+        stream.until(SQL.mark)?;
+        drop(stream);
+        let record = record(scratch, r#""url.path":"/alerts/stream""#)?;
+        ensure!(record.contains(r#""event.reason":"client left""#), "{record}");
+        ends(&mut sentinel, Signal::TERM)
+    })?;
     check("http:// on the port of https:// leads to https://", || {
         status(&http::get(&local(https), "/")?, 308)
     })?;
@@ -176,6 +189,23 @@ fn start_webapp(scratch: &Scratch, port: u16, https: u16) -> Result<Child> {
     })?;
     answers(&mut webapp, &local(port))?;
     Ok(webapp)
+}
+
+fn start_sentinel(scratch: &Scratch) -> Result<Child> {
+    let (out, err) = scratch.output("sentinel")?;
+    let mut sentinel = Child::start("sentinel", &program("sentinel")?, |command| {
+        command.args(["--rules", "rules/default.toml", "--log-dir"]).arg(scratch.path("logs"));
+        command.stdout(out).stderr(err);
+    })?;
+    let socket = Address::Unix(scratch.path("logs/.sentinel/sentinel.sock"));
+    let ready = wait::until(PATIENCE, || {
+        if let Some(status) = sentinel.ended()? {
+            anyhow::bail!("sentinel ended: {status}");
+        }
+        Ok(http::get(&socket, "/readyz").ok().filter(|answer| answer.status == 200))
+    })?;
+    ready.context("sentinel is not ready")?;
+    Ok(sentinel)
 }
 
 fn start_nginx(scratch: &Scratch, configuration: &Path, port: u16) -> Result<Child> {

@@ -1,12 +1,13 @@
 //! HTTPS by way of `openssl s_client`, which carries our bytes through TLS and back.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::scratch::Scratch;
 use crate::http::{self, Answer};
@@ -84,6 +85,15 @@ impl Tls<'_> {
         Ok(())
     }
 
+    /// Sends the bytes and goes on reading as the answer comes.
+    pub(super) fn listen(&self, request: &[u8]) -> Result<Listening> {
+        let authority = self.certificate.authority();
+        let mut openssl = self.client("localhost", &authority, &["-quiet"])?;
+        let to = openssl.stdin.as_mut().context("openssl s_client: no pipe")?;
+        to.write_all(request)?;
+        Ok(Listening { openssl, heard: String::new() })
+    }
+
     /// What is agreed on with a client that knows the server by that name.
     pub(super) fn handshake(&self, name: &str) -> Result<String> {
         let authority = self.certificate.authority();
@@ -104,5 +114,33 @@ impl Tls<'_> {
             .stderr(Stdio::null())
             .spawn()
             .context("openssl s_client")
+    }
+}
+
+/// An answer that has no end; the connection ends when it is dropped.
+pub(super) struct Listening {
+    openssl: Child,
+    heard: String,
+}
+
+impl Listening {
+    /// Reads until that was heard.
+    pub(super) fn until(&mut self, text: &str) -> Result<()> {
+        let from = self.openssl.stdout.as_mut().context("openssl s_client: no pipe")?;
+        let mut piece = [0; 4 << 10];
+        while !self.heard.contains(text) {
+            let count = from.read(&mut piece).context("through openssl s_client")?;
+            ensure!(count > 0, "it ended before {text:?} came: {}", self.heard);
+            self.heard.push_str(&String::from_utf8_lossy(&piece[..count]));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // `timeout` hands it on to openssl, and a kill would not reach that.
+        kill_process(Pid::from_child(&self.openssl), Signal::TERM).ok();
+        self.openssl.wait().ok();
     }
 }
