@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use hyper::header::HeaderValue;
 use parking_lot::Mutex;
 
 use crate::{
@@ -23,6 +24,8 @@ pub struct App {
     pub settings: Settings,
     /// Who asked how often.
     pub limiter: Limiter,
+    /// What every client that it counts is told of it: `RateLimit-Policy`.
+    pub rate_policy: HeaderValue,
     /// sentinel, at the other end of its socket.
     pub upstream: Upstream,
     /// The streams that are open.
@@ -75,7 +78,11 @@ impl Seen {
 impl App {
     /// Ready to serve.
     pub fn new(settings: Settings, logs: Logs, now: Instant) -> Self {
+        let rate = &settings.guards.rate;
+        let quota = format!("\"default\";q={};w={}", rate.requests, rate.window.as_secs());
         Self {
+            // Plain digits and letters.
+            rate_policy: HeaderValue::try_from(quota).unwrap_or(HeaderValue::from_static("")),
             limiter: Limiter::new(settings.guards.rate.clone(), now),
             upstream: Upstream::new(settings.sentinel_socket.clone()),
             streams: Streams::default(),

@@ -100,8 +100,11 @@ async fn decide(
             return Err(Refusal::new(Kind::BadRequest, reason));
         }
     };
-    let own = own_origin(app, head, client, authority);
     let class = classify(&head.method, head.uri.path(), &head.headers, &ENDPOINTS);
+    // Nobody else is asked whether it is of our own pages.
+    let own = (class.is_unsafe || head.headers.contains_key(header::ORIGIN))
+        .then(|| own_origin(app, head, client, authority))
+        .flatten();
     let asked = guard::Request { head, class: &class, client, own: own.as_ref() };
     let permit = match guard::admit(&app.limiter, &app.settings.guards, &asked, body, findings, now)
         .await?

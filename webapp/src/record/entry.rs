@@ -6,7 +6,7 @@ use hyper::{HeaderMap, Version, header, http::request::Parts};
 use slog::Serializer;
 
 use super::{
-    emit::word,
+    emit::{address, word},
     id,
     raw::RawHead,
     redact::{redact, redact_referrer},
@@ -16,6 +16,9 @@ use crate::client::{Client, Peer};
 
 /// Most bytes of a query that was refused, or that hyper could not read.
 const REFUSED_QUERY_BYTES_MAX: usize = 16_384;
+
+/// Most characters of a method.
+const METHOD_CHARS_MAX: usize = 32;
 
 /// Who asked for what.
 #[derive(Debug, Clone, Default)]
@@ -107,9 +110,10 @@ impl Entry {
 
     fn method(&mut self, method: &str) {
         if !method.is_empty() {
-            let short: String = method.chars().take(32).collect();
-            self.truncated |= short.len() < method.len();
-            self.method = Some(text::sanitise(&short));
+            let short =
+                method.char_indices().nth(METHOD_CHARS_MAX).map(|(end, _)| method.get(..end));
+            self.truncated |= short.is_some();
+            self.method = Some(text::sanitise(short.flatten().unwrap_or(method)));
         }
     }
 
@@ -157,12 +161,8 @@ impl Entry {
         if self.query_odd_secret {
             out.emit_bool("query.odd_secret", true)?;
         }
-        if let Some(client) = self.client {
-            out.emit_arguments("client.ip", &format_args!("{client}"))?;
-        }
-        if let Some(peer) = self.peer {
-            out.emit_arguments("network.peer.address", &format_args!("{peer}"))?;
-        }
+        address(out, "client.ip", self.client)?;
+        address(out, "network.peer.address", self.peer)?;
         word(out, "user_agent.original", self.user_agent.as_deref())?;
         word(out, "http.request.referrer", self.referrer.as_deref())?;
         word(out, "trace.id", self.trace_id.as_deref())

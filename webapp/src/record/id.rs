@@ -5,7 +5,12 @@ use hyper::HeaderMap;
 /// 128 random bits in hexadecimal.
 pub(super) fn random() -> String {
     let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
-    rand::random::<[u8; 16]>().iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
+    let mut text = String::with_capacity(32);
+    for byte in rand::random::<[u8; 16]>() {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
 
 /// Whether a proxy of ours may name a request so.
