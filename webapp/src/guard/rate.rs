@@ -5,6 +5,7 @@
 
 mod policy;
 mod verdict;
+mod slot;
 mod table;
 
 use std::{
@@ -15,12 +16,12 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::client;
+use crate::{client, clock::nanos};
 use policy::SHARDS;
 pub use policy::{CLIENTS_MIN, Policy};
 use table::Table;
-pub use table::{Ended, Usage};
-pub use verdict::{Key, Kind, Verdict};
+pub use table::Usage;
+pub use verdict::{Ended, Key, Kind, Verdict};
 
 /// The limiter of this process. A shared store would stand beside it with the same two methods.
 #[derive(Debug)]
@@ -48,15 +49,22 @@ impl Limiter {
     pub fn take(&self, client: IpAddr, kind: Kind, now: Instant) -> Verdict {
         let key = (client::network(client, self.policy.ipv6_prefix), kind);
         let shard = self.hasher.hash_one(key) as usize % SHARDS;
-        self.shards[shard].lock().take(key, now.saturating_duration_since(self.epoch))
+        self.shards[shard].lock().take(key, self.since_epoch(now))
     }
 
     /// Tidies a little, and hands over the blocks that have ended since the last call.
-    pub fn sweep(&self, now: Instant, mut ended: impl FnMut(Ended)) {
-        let now = now.saturating_duration_since(self.epoch);
+    pub fn sweep(&self, now: Instant, mut tell: impl FnMut(Ended)) {
+        let now = self.since_epoch(now);
+        let mut ended = Vec::new();
         for shard in &self.shards {
-            shard.lock().sweep(now, &mut ended);
+            // In goes: many blocks may end at once, and requests wait for the lock meanwhile.
+            while shard.lock().sweep(now, &mut ended) {}
+            ended.drain(..).for_each(&mut tell);
         }
+    }
+
+    fn since_epoch(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.epoch))
     }
 
     /// How full the limiter is.
@@ -69,3 +77,6 @@ impl Limiter {
         &self.policy
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,6 @@
-//! How much a client may ask, and how many clients the memory for it holds.
+//! How much a client may ask, and how much memory that may take.
 
 use std::time::Duration;
-
-/// Bytes of an entry beside its ring: slot, map and heap entries with their spare room, measured
-/// generously.
-pub(super) const ENTRY_BYTES: u64 = 288;
 
 /// Fewest clients with full windows that the memory must hold: one in each table.
 pub const CLIENTS_MIN: u64 = SHARDS as u64;
@@ -27,16 +23,4 @@ pub struct Policy {
     pub ipv6_prefix: u8,
     /// Memory of all windows together.
     pub memory_bytes: u64,
-}
-
-impl Policy {
-    /// Clients with full windows that fit into the memory.
-    pub fn clients_max(&self) -> u64 {
-        self.memory_bytes / SHARDS as u64 / bytes_of_full(self.requests) * SHARDS as u64
-    }
-}
-
-/// Bytes of a client whose window is full. A ring doubles as it grows.
-fn bytes_of_full(requests: u32) -> u64 {
-    ENTRY_BYTES + 8 * u64::from(requests).next_power_of_two().max(4)
 }

@@ -1,29 +1,37 @@
-//! One shard of the limiter: windows of many clients in bounded memory, told the time.
+//! One shard of the limiter: many clients in bounded memory, told the time.
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, HashMap},
     ops::Add,
-    time::Duration,
 };
 
 use super::{
-    policy::{ENTRY_BYTES, Policy},
-    verdict::{Key, Verdict},
+    policy::{Policy, SHARDS},
+    slot::{Slot, full_ring_bytes},
+    verdict::{Ended, Key, Verdict},
 };
-use crate::clock::nanos;
 
-/// Entries that one sweep looks at.
-const SWEEP_ENTRIES_MAX: usize = 1_024;
+/// Bytes of a client beside its ring. The index is a byte larger for each client than what it holds,
+/// and after doubling seven sixteenths full; the spare room of the others is not touched before it is
+/// used, but moving leaves holes: measured, less than a quarter (tests/limiter_memory.rs).
+const ENTRY_BYTES: u64 = {
+    let index = (16 * (size_of::<(Key, u32)>() + 1)).div_ceil(7);
+    ((size_of::<Slot>() + size_of::<End>()) * 5 / 4 + index) as u64
+};
 
-/// A block that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
-    /// Who was blocked.
-    pub key: Key,
-    /// Requests that the block held off, without the one that began it.
-    pub blocked_hits: u64,
-}
+/// Bytes of a block that ended and is not told yet.
+const ENDED_BYTES: u64 = 2 * size_of::<Ended>() as u64;
+
+/// Clients that one request looks at for each that has to go: what it costs has a bound, whatever
+/// the others are.
+const LOOKS_MAX: usize = 16;
+
+/// Clients that one go of a sweep looks at.
+const SWEEP_LOOKS_MAX: usize = 1_024;
+
+/// When a block ends.
+type End = Reverse<(u64, Key)>;
 
 /// How full the limiter is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,65 +56,32 @@ impl Add for Usage {
     }
 }
 
+impl Policy {
+    /// Clients with full windows that fit into the memory.
+    pub fn clients_max(&self) -> u64 {
+        let full = ENTRY_BYTES + full_ring_bytes(self.requests);
+        self.memory_bytes / SHARDS as u64 / full * SHARDS as u64
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Table {
     policy: Policy,
     budget: u64,
+    /// First those whose block is on, then the others: who looks for room never meets the former.
     slots: Vec<Slot>,
-    index: HashMap<Key, usize>,
-    /// When blocks end. A client that was forgotten or blocked anew leaves a stale entry.
-    ends: BinaryHeap<Reverse<(Duration, Key)>>,
-    /// Where eviction and tidying go on (the CLOCK algorithm's hand).
+    /// How many the former are.
+    blocked: usize,
+    index: HashMap<Key, u32>,
+    /// When blocks end, one for each block. A client that noticed by itself leaves one behind that
+    /// is due.
+    ends: BinaryHeap<End>,
+    /// Where eviction and tidying go on among the open slots (the CLOCK algorithm's hand).
     hand: usize,
     bytes: u64,
     evicted_live: u64,
-    /// Blocks of forgotten clients, until the next sweep.
-    forgotten: Vec<Ended>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    key: Key,
-    /// When the requests in the window passed, in nanoseconds; oldest first.
-    passed: VecDeque<u64>,
-    strikes: u32,
-    /// End of the block, or of the last one; decay counts from here.
-    block_end: Duration,
-    is_blocked: bool,
-    blocked_hits: u64,
-    /// Asked since the hand was here.
-    recent: bool,
-}
-
-impl Slot {
-    fn bytes(&self) -> u64 {
-        ENTRY_BYTES + 8 * self.passed.capacity() as u64
-    }
-
-    /// Ends a block that is over, forgives strikes, forgets what left the window.
-    fn settle(&mut self, policy: &Policy, now: Duration) -> Option<Ended> {
-        let mut ended = None;
-        if self.is_blocked {
-            if now < self.block_end {
-                return None;
-            }
-            self.is_blocked = false;
-            ended = Some(Ended { key: self.key, blocked_hits: self.blocked_hits });
-        }
-        while self.strikes > 0 && now.saturating_sub(self.block_end) >= policy.max_block {
-            self.strikes -= 1;
-            self.block_end += policy.max_block;
-        }
-        let window = nanos(policy.window);
-        while self.passed.front().is_some_and(|at| at + window <= nanos(now)) {
-            self.passed.pop_front();
-        }
-        ended
-    }
-
-    fn is_idle(&self) -> bool {
-        !self.is_blocked && self.strikes == 0 && self.passed.is_empty()
-    }
+    /// Blocks that have ended, until the next sweep.
+    ended: Vec<Ended>,
 }
 
 impl Table {
@@ -115,78 +90,55 @@ impl Table {
             policy,
             budget,
             slots: Vec::new(),
+            blocked: 0,
             index: HashMap::new(),
             ends: BinaryHeap::new(),
             hand: 0,
             bytes: 0,
             evicted_live: 0,
-            forgotten: Vec::new(),
+            ended: Vec::new(),
         }
     }
 
-    pub(super) fn take(&mut self, key: Key, now: Duration) -> Verdict {
+    /// A request of that client, `now` nanoseconds after the beginning.
+    pub(super) fn take(&mut self, key: Key, now: u64) -> Verdict {
         let at = match self.index.get(&key) {
-            Some(at) => *at,
+            Some(at) => *at as usize,
             None => self.insert(key),
         };
+        let at = self.settle(at, now);
         let slot = &mut self.slots[at];
-        slot.recent = true;
-        let ended = slot.settle(&self.policy, now);
-        if slot.is_blocked {
-            // Neither recorded nor a reason for a longer block: the promise of `Retry-After` holds.
-            slot.blocked_hits += 1;
-            return Verdict::Blocked { retry_after: slot.block_end - now };
+        let before = slot.ring_bytes();
+        let verdict = slot.ask(&self.policy, now);
+        let (after, end) = (slot.ring_bytes(), slot.block_end());
+        self.bytes = self.bytes + after - before;
+        if let Verdict::Limited { .. } = verdict {
+            self.swap(at, self.blocked);
+            self.blocked += 1;
+            // For each that comes one goes that is due: there are never more of them than clients.
+            self.end_due(now, 1);
+            self.ends.push(Reverse((end, key)));
         }
-        self.forgotten.extend(ended);
-        if slot.passed.len() >= self.policy.requests as usize {
-            slot.strikes += 1;
-            let block = block(&self.policy, slot.strikes);
-            slot.is_blocked = true;
-            slot.block_end = now + block;
-            slot.blocked_hits = 0;
-            // Cleared, or who waits the promised time would still find the window full.
-            slot.passed.clear();
-            let end = Reverse((slot.block_end, key));
-            self.note_end(end);
-            return Verdict::Limited { retry_after: block };
-        }
-        let before = slot.bytes();
-        slot.passed.push_back(nanos(now));
-        let grown = slot.bytes() - before;
-        let oldest = slot.passed.front().copied().unwrap_or_default();
-        let verdict = Verdict::Passed {
-            remaining: self.policy.requests - slot.passed.len() as u32,
-            reset: Duration::from_nanos((oldest + nanos(self.policy.window)) - nanos(now)),
-        };
-        self.bytes += grown;
         self.make_room(key, now);
         verdict
     }
 
-    pub(super) fn sweep(&mut self, now: Duration, ended: &mut impl FnMut(Ended)) {
-        while let Some(Reverse((end, key))) = self.ends.peek().copied() {
-            if now < end {
-                break;
-            }
-            self.ends.pop();
-            if let Some(at) = self.index.get(&key) {
-                let over = self.slots[*at].settle(&self.policy, now);
-                self.forgotten.extend(over);
-            }
-        }
-        for _ in 0..SWEEP_ENTRIES_MAX.min(self.slots.len()) {
-            let at = self.hand % self.slots.len().max(1);
-            let Some(slot) = self.slots.get_mut(at) else { break };
-            let over = slot.settle(&self.policy, now);
-            let idle = slot.is_idle();
-            self.forgotten.extend(over);
-            if idle {
+    /// Tidies a little, and hands over the blocks that have ended since the last call. Whether there
+    /// is more to do at once.
+    pub(super) fn sweep(&mut self, now: u64, ended: &mut Vec<Ended>) -> bool {
+        let more = self.end_due(now, SWEEP_LOOKS_MAX);
+        for _ in 0..SWEEP_LOOKS_MAX.min(self.open()) {
+            let at = self.next_open();
+            self.settle(at, now);
+            if self.slots[at].is_idle() {
                 self.remove(at);
-            } else {
-                self.hand = at + 1;
+                // Another stands there now.
+                self.hand -= 1;
             }
         }
-        self.forgotten.drain(..).for_each(ended);
+        self.bytes -= ENDED_BYTES * self.ended.len() as u64;
+        ended.append(&mut std::mem::take(&mut self.ended));
+        more
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -197,73 +149,135 @@ impl Table {
         }
     }
 
-    /// Stale entries are dropped when they are the most.
-    fn note_end(&mut self, end: Reverse<(Duration, Key)>) {
-        if self.ends.len() > 2 * self.slots.len() {
-            let blocked = self.slots.iter().filter(|slot| slot.is_blocked);
-            self.ends = blocked.map(|slot| Reverse((slot.block_end, slot.key))).collect();
-        } else {
-            self.ends.push(end);
+    fn open(&self) -> usize {
+        self.slots.len() - self.blocked
+    }
+
+    /// The next open slot under the hand; there is one.
+    fn next_open(&mut self) -> usize {
+        let hand = self.hand % self.open();
+        self.hand = hand + 1;
+        self.blocked + hand
+    }
+
+    /// Ends the block of a slot if it is over. Returns where the slot is then.
+    fn settle(&mut self, at: usize, now: u64) -> usize {
+        let Some(ended) = self.slots[at].settle(&self.policy, now) else { return at };
+        self.tell(ended);
+        self.blocked -= 1;
+        self.swap(at, self.blocked);
+        self.blocked
+    }
+
+    fn tell(&mut self, ended: Ended) {
+        self.ended.push(ended);
+        self.bytes += ENDED_BYTES;
+    }
+
+    /// Ends blocks that are over, so many at most; whether there are more of them.
+    fn end_due(&mut self, now: u64, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(Reverse((end, key))) = self.ends.peek().copied() else { return false };
+            if now < end {
+                return false;
+            }
+            self.ends.pop();
+            if let Some(at) = self.index.get(&key) {
+                self.settle(*at as usize, now);
+            }
         }
+        true
     }
 
     fn insert(&mut self, key: Key) -> usize {
-        let slot = Slot {
-            key,
-            passed: VecDeque::new(),
-            strikes: 0,
-            block_end: Duration::ZERO,
-            is_blocked: false,
-            blocked_hits: 0,
-            recent: true,
-        };
-        self.bytes += slot.bytes();
-        self.slots.push(slot);
-        self.index.insert(key, self.slots.len() - 1);
-        self.slots.len() - 1
+        let at = self.slots.len();
+        self.slots.push(Slot::new(key));
+        // Memory for 2^32 clients is beyond every setting.
+        self.index.insert(key, at as u32);
+        self.bytes += ENTRY_BYTES;
+        at
+    }
+
+    fn swap(&mut self, one: usize, other: usize) {
+        if one == other {
+            return;
+        }
+        self.slots.swap(one, other);
+        for at in [one, other] {
+            self.index.insert(self.slots[at].key, at as u32);
+        }
     }
 
     fn remove(&mut self, at: usize) -> Slot {
+        let at = if at < self.blocked {
+            self.blocked -= 1;
+            self.swap(at, self.blocked);
+            self.blocked
+        } else {
+            at
+        };
         let slot = self.slots.swap_remove(at);
         self.index.remove(&slot.key);
         if let Some(moved) = self.slots.get(at) {
-            self.index.insert(moved.key, at);
+            self.index.insert(moved.key, at as u32);
         }
-        self.bytes -= slot.bytes();
+        self.bytes -= ENTRY_BYTES + slot.ring_bytes();
         slot
     }
 
     /// Forgets clients until the budget holds: first those that were quiet since the hand last came
     /// by, blocked ones only when nobody else is left. So a flood of addresses frees nobody.
-    fn make_room(&mut self, keep: Key, now: Duration) {
-        let mut spared = 0;
-        while self.bytes > self.budget && self.slots.len() > 1 {
-            let at = self.hand % self.slots.len();
-            let slot = &mut self.slots[at];
-            let over = slot.settle(&self.policy, now);
-            self.forgotten.extend(over);
-            // Two rounds: the first only takes the mark of a recent request away.
-            let last_resort = spared > 2 * self.slots.len();
-            let slot = &mut self.slots[at];
-            let spare = slot.key == keep
-                || (!last_resort && (slot.is_blocked || std::mem::take(&mut slot.recent)));
-            if spare {
-                spared += 1;
-                self.hand = at + 1;
-                continue;
-            }
+    fn make_room(&mut self, keep: Key, now: u64) {
+        while self.bytes > self.budget {
+            let Some(at) = self.quiet(keep, now).or_else(|| self.first_to_be_free(keep)) else {
+                return;
+            };
             let slot = self.remove(at);
             self.evicted_live += u64::from(!slot.is_idle());
-            if slot.is_blocked {
-                self.forgotten.push(Ended { key: slot.key, blocked_hits: slot.blocked_hits });
+            if let Some(ended) = slot.block() {
+                self.tell(ended);
             }
         }
     }
-}
 
-fn block(policy: &Policy, strikes: u32) -> Duration {
-    let doubled = 1_u32.checked_shl(strikes.saturating_sub(1)).unwrap_or(u32::MAX);
-    policy.base_block.checked_mul(doubled).map_or(policy.max_block, |b| b.min(policy.max_block))
+    /// An open slot that did not ask since the hand last came by; where many did, any of them.
+    fn quiet(&mut self, keep: Key, now: u64) -> Option<usize> {
+        let mut last = None;
+        for _ in 0..LOOKS_MAX.min(2 * self.open()) {
+            let at = self.next_open();
+            if self.slots[at].key == keep {
+                continue;
+            }
+            self.settle(at, now);
+            let slot = &mut self.slots[at];
+            last = Some(at);
+            if !std::mem::take(&mut slot.recent) || slot.is_idle() {
+                break;
+            }
+        }
+        last
+    }
+
+    /// The blocked slot that loses least: its block ends before the others'.
+    fn first_to_be_free(&mut self, keep: Key) -> Option<usize> {
+        let mut kept = None;
+        let mut first = None;
+        while let Some(Reverse((end, key))) = self.ends.pop() {
+            let Some(at) = self.index.get(&key).map(|at| *at as usize) else { continue };
+            let slot = &self.slots[at];
+            if slot.block().is_none() || slot.block_end() != end {
+                continue;
+            }
+            if key == keep {
+                kept = Some(Reverse((end, key)));
+                continue;
+            }
+            first = Some(at);
+            break;
+        }
+        self.ends.extend(kept);
+        first
+    }
 }
 
 #[cfg(test)]

@@ -36,3 +36,12 @@ pub enum Verdict {
         retry_after: Duration,
     },
 }
+
+/// A block that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Who was blocked.
+    pub key: Key,
+    /// Requests that the block held off, without the one that began it.
+    pub blocked_hits: u64,
+}

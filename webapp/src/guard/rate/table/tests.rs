@@ -1,11 +1,11 @@
-//! Rows of times, and random scripts against an exact model.
+//! Many clients in little memory: who is forgotten, who is not, and what that costs.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use proptest::prelude::*;
+use std::{net::IpAddr, time::Duration};
 
 use super::*;
-use crate::{clock::whole_seconds, guard::rate::Kind};
+use crate::{clock::nanos, guard::rate::Kind};
+
+const BUDGET: u64 = 64 * 1_024;
 
 fn policy(requests: u32) -> Policy {
     Policy {
@@ -18,242 +18,180 @@ fn policy(requests: u32) -> Policy {
     }
 }
 
+fn table(requests: u32) -> Table {
+    Table::new(policy(requests), BUDGET)
+}
+
 fn key(n: u32) -> Key {
-    (IpAddr::V4(Ipv4Addr::from_bits(n)), Kind::Request)
+    (IpAddr::from(n.to_be_bytes()), Kind::Request)
 }
 
-fn at(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds)
+fn at(seconds: f64) -> u64 {
+    nanos(Duration::from_secs_f64(seconds))
 }
 
-fn word(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Passed { remaining, .. } => format!("passed {remaining}"),
-        Verdict::Limited { retry_after } => format!("limited {}", retry_after.as_secs_f64()),
-        Verdict::Blocked { retry_after } => format!("blocked {}", retry_after.as_secs_f64()),
-    }
+fn swept(table: &mut Table, second: f64) -> Vec<Ended> {
+    let mut ended = Vec::new();
+    while table.sweep(at(second), &mut ended) {}
+    ended
 }
 
-/// Requests of one client in a table of three a minute: (second, what is said).
+fn is_blocked(table: &mut Table, n: u32, second: f64) -> bool {
+    matches!(table.take(key(n), at(second)), Verdict::Blocked { .. })
+}
+
+/// What must hold between any two calls.
 #[track_caller]
-fn check(rows: &[(f64, &str)]) {
-    let mut table = Table::new(policy(3), 1 << 20);
-    for (row, (second, expected)) in rows.iter().enumerate() {
-        assert_eq!(word(table.take(key(1), at(*second))), *expected, "row {row}");
+fn check(table: &Table) {
+    assert!(table.bytes <= table.budget, "{} bytes", table.bytes);
+    for (at, slot) in table.slots.iter().enumerate() {
+        assert_eq!(slot.block().is_some(), at < table.blocked);
+        assert_eq!(table.index.get(&slot.key), Some(&(at as u32)));
     }
-}
-
-#[test]
-fn the_window_slides_exactly() {
-    check(&[
-        (0.0, "passed 2"),
-        (30.0, "passed 1"),
-        (59.0, "passed 0"),
-        (60.0, "passed 0"), // The first one left this very moment.
-        (89.999, "limited 30"),
-    ]);
-}
-
-#[test]
-fn a_block_neither_records_nor_grows_and_then_the_window_is_clear() {
-    check(&[
-        (0.0, "passed 2"),
-        (0.0, "passed 1"),
-        (0.0, "passed 0"),
-        (1.0, "limited 30"),
-        (2.0, "blocked 29"),
-        (30.5, "blocked 0.5"),
-        (31.0, "passed 2"),
-        (31.0, "passed 1"),
-        (31.0, "passed 0"),
-    ]);
-}
-
-#[test]
-fn blocks_double_to_the_longest() {
-    let mut table = Table::new(policy(1), 1 << 20);
-    let mut now = Duration::ZERO;
-    for expected in [30, 60, 120, 240, 300, 300] {
-        assert_eq!(word(table.take(key(1), now)), "passed 0");
-        let block = Duration::from_secs(expected);
-        assert_eq!(table.take(key(1), now), Verdict::Limited { retry_after: block });
-        now += block;
-    }
-}
-
-#[test]
-fn good_conduct_forgives_one_strike_at_a_time() {
-    let mut table = Table::new(policy(1), 1 << 20);
-    let mut hit = |second: f64| word(table.take(key(1), at(second)));
-    assert_eq!([hit(0.0), hit(0.0)], ["passed 0", "limited 30"]);
-    assert_eq!([hit(30.0), hit(30.0)], ["passed 0", "limited 60"]);
-    // The block ended at 90; at 389 nothing is forgiven, at 390 one strike of two is.
-    assert_eq!([hit(389.0), hit(389.0)], ["passed 0", "limited 120"]);
-    assert_eq!([hit(1409.0), hit(1409.0)], ["passed 0", "limited 30"]);
-}
-
-#[test]
-fn preflights_have_a_window_of_their_own() {
-    let mut table = Table::new(policy(1), 1 << 20);
-    let preflight = (key(1).0, Kind::Preflight);
-    assert_eq!(word(table.take(preflight, at(0.0))), "passed 0");
-    assert_eq!(word(table.take(key(1), at(0.0))), "passed 0");
-    assert_eq!(word(table.take(preflight, at(0.0))), "limited 30");
-}
-
-#[test]
-fn an_ended_block_is_told_once_with_its_hits() {
-    let mut table = Table::new(policy(1), 1 << 20);
-    let told = |table: &mut Table, second| {
-        let mut ended = Vec::new();
-        table.sweep(at(second), &mut |one| ended.push(one));
-        ended
-    };
-    for _ in 0..5 {
-        table.take(key(1), at(0.0));
-    }
-    assert_eq!(told(&mut table, 29.9), []);
-    assert_eq!(told(&mut table, 30.0), [Ended { key: key(1), blocked_hits: 3 }]);
-    assert_eq!(told(&mut table, 31.0), []);
-    // Noticed by the client's next request before a sweep: told all the same.
-    table.take(key(1), at(40.0));
-    table.take(key(1), at(40.0));
-    table.take(key(1), at(100.0));
-    assert_eq!(told(&mut table, 100.0), [Ended { key: key(1), blocked_hits: 0 }]);
+    assert_eq!(table.index.len(), table.slots.len());
+    let rings: u64 = table.slots.iter().map(Slot::ring_bytes).sum();
+    let entries = ENTRY_BYTES * table.slots.len() as u64;
+    assert_eq!(table.bytes, entries + rings + ENDED_BYTES * table.ended.len() as u64);
 }
 
 #[test]
 fn an_idle_client_is_forgotten() {
-    let mut table = Table::new(policy(3), 1 << 20);
+    let mut table = table(3);
     table.take(key(1), at(0.0));
-    table.sweep(at(59.0), &mut |_| {});
+    swept(&mut table, 59.0);
     assert_eq!(table.usage().clients, 1);
-    table.sweep(at(60.0), &mut |_| {});
+    swept(&mut table, 60.0);
     assert_eq!(table.usage(), Usage::default());
 }
 
 #[test]
 fn a_flood_of_addresses_stays_in_memory_and_frees_no_blocked_client() {
-    let budget = 64 * 1024;
-    let mut table = Table::new(policy(3), budget);
+    let mut table = table(3);
     for _ in 0..4 {
         table.take(key(0), at(0.0));
     }
     for n in 1..20_000 {
         table.take(key(n), at(1.0));
-        assert!(table.usage().bytes <= budget);
+        assert!(table.usage().bytes <= BUDGET);
     }
-    assert_eq!(word(table.take(key(0), at(2.0))), "blocked 28");
+    check(&table);
+    assert!(is_blocked(&mut table, 0, 2.0));
     assert!(table.usage().evicted_live > 0);
 }
 
 #[test]
-fn even_blocked_clients_fit_into_memory() {
-    let budget = 64 * 1024;
-    let mut table = Table::new(policy(1), budget);
+fn who_asks_again_and_again_is_not_forgotten_for_who_asked_once() {
+    let mut table = table(2_000);
+    for n in 1..20_000 {
+        if n % 20 == 0 {
+            table.take(key(0), at(1.0));
+        }
+        table.take(key(n), at(1.0));
+    }
+    check(&table);
+    let Verdict::Passed { remaining, .. } = table.take(key(0), at(1.0)) else { panic!("refused") };
+    assert_eq!(remaining, 1_000);
+}
+
+#[test]
+fn when_all_are_blocked_who_is_free_first_goes_first() {
+    let mut table = table(1);
+    let mut ended = Vec::new();
+    for n in 0..5_000 {
+        let second = f64::from(n) / 1_000.0;
+        table.take(key(n), at(second));
+        table.take(key(n), at(second));
+        assert!(table.usage().bytes <= BUDGET);
+        assert_eq!(table.ends.len(), table.blocked);
+        if n % 20 == 0 {
+            ended.extend(swept(&mut table, second));
+        }
+    }
+    check(&table);
+    ended.extend(swept(&mut table, 5.0));
+    // Who was forgotten counts as free, and is told: the first ones, in their order.
+    let expected: Vec<_> = (0..5_000 - table.blocked as u32).map(key).collect();
+    assert_eq!(ended.iter().map(|ended| ended.key).collect::<Vec<_>>(), expected);
+    assert!(table.blocked > 100 && is_blocked(&mut table, 4_999, 5.0));
+}
+
+#[test]
+fn a_request_costs_the_same_whatever_the_others_are() {
+    // All blocked: nobody looks at them.
+    let mut full = table(1);
+    for n in 0..5_000 {
+        full.take(key(n), at(0.0));
+        full.take(key(n), at(0.0));
+    }
+    for slot in &mut full.slots {
+        slot.recent = true;
+    }
+    for n in 5_000..5_100 {
+        let (before, ends) = (full.evicted_live, full.ends.len());
+        full.take(key(n), at(1.0));
+        assert!(full.evicted_live - before <= 1 && ends - full.ends.len() <= 1);
+    }
+    let looked_at = full.slots[..full.blocked].iter().filter(|slot| !slot.recent).count();
+    assert_eq!(looked_at, 0);
+
+    // None blocked, and all of them asked just now: it looks at a few.
+    let mut busy = table(3);
+    for n in 0..5_000 {
+        busy.take(key(n), at(0.0));
+    }
+    for n in 5_000..5_100 {
+        for slot in &mut busy.slots {
+            slot.recent = true;
+        }
+        let before = busy.evicted_live;
+        busy.take(key(n), at(1.0));
+        let looked_at = busy.slots.iter().filter(|slot| !slot.recent).count();
+        let gone = (busy.evicted_live - before) as usize;
+        assert!(looked_at + gone <= LOOKS_MAX * gone.max(1), "{looked_at} for {gone}");
+    }
+}
+
+#[test]
+fn blocks_that_nobody_waits_for_are_no_burden() {
+    let mut table = Table::new(policy(1), 1 << 20);
+    // Each time it notices by itself that its block is over, and the heap keeps what is due.
+    let mut now = 0.0;
+    for _ in 0..2_000 {
+        table.take(key(1), at(now));
+        table.take(key(1), at(now));
+        now += 301.0;
+        assert!(table.ends.len() <= 2);
+    }
+    check(&table);
+}
+
+#[test]
+fn many_blocks_that_end_at_once_are_told_in_goes() {
+    let mut table = Table::new(policy(1), 4 << 20);
     for n in 0..5_000 {
         table.take(key(n), at(0.0));
         table.take(key(n), at(0.0));
-        assert!(table.usage().bytes <= budget);
-        assert!(table.ends.len() <= 2 * table.slots.len() + 1);
     }
+    let mut ended = Vec::new();
+    assert!(table.sweep(at(30.0), &mut ended));
+    assert_eq!(ended.len(), SWEEP_LOOKS_MAX);
+    ended.extend(swept(&mut table, 30.0));
+    assert_eq!(ended.len(), 5_000);
+    check(&table);
 }
 
-/// The same rules with no bound on memory and no cleverness: every passed request is kept.
-#[derive(Default)]
-struct Model {
-    passed: Vec<Duration>,
-    strikes: u32,
-    block_end: Option<Duration>,
-}
-
-impl Model {
-    fn take(&mut self, policy: &Policy, now: Duration) -> Verdict {
-        if let Some(end) = self.block_end {
-            if now < end {
-                return Verdict::Blocked { retry_after: end - now };
-            }
-            let forgiven = ((now - end).as_secs_f64() / policy.max_block.as_secs_f64()) as u32;
-            let used = self.strikes.min(forgiven);
-            self.strikes -= used;
-            self.block_end = Some(end + policy.max_block * used);
-        }
-        self.passed.retain(|at| now - *at < policy.window);
-        if self.passed.len() < policy.requests as usize {
-            self.passed.push(now);
-            return Verdict::Passed {
-                remaining: policy.requests - self.passed.len() as u32,
-                reset: self.passed[0] + policy.window - now,
-            };
-        }
-        self.strikes += 1;
-        let block = (policy.base_block * 2_u32.pow(self.strikes - 1)).min(policy.max_block);
-        self.block_end = Some(now + block);
-        self.passed.clear();
-        Verdict::Limited { retry_after: block }
-    }
-}
-
-proptest! {
-    #[test]
-    fn agrees_with_the_exact_model(
-        requests in 1..5_u32,
-        steps in prop::collection::vec((0..3_u32, prop_oneof![0..100_u64, 0..90_000_u64, 0..900_000_u64]), 1..200),
-    ) {
-        let policy = policy(requests);
-        let mut table = Table::new(policy.clone(), 1 << 20);
-        let mut models: [Model; 3] = Default::default();
-        let mut now = Duration::ZERO;
-        for (client, pause) in steps {
-            now += Duration::from_millis(pause);
-            let expected = models[client as usize].take(&policy, now);
-            prop_assert_eq!(table.take(key(client), now), expected);
-            if pause % 3 == 0 {
-                table.sweep(now, &mut |_| {});
-            }
+#[test]
+fn blocks_that_ended_take_memory_until_they_are_told() {
+    let mut table = table(1);
+    for n in 0..1_000_u32 {
+        // A block, its end, and somebody else's turn.
+        let now = f64::from(n) * 31.0;
+        for second in [now, now, now + 30.0] {
+            table.take(key(n), at(second));
         }
     }
-
-    #[test]
-    fn who_obeys_retry_after_is_never_refused_twice(
-        requests in 1..5_u32,
-        pauses in prop::collection::vec(0..40_000_u64, 1..300),
-    ) {
-        let mut table = Table::new(policy(requests), 1 << 20);
-        let mut now = Duration::ZERO;
-        let mut refused = false;
-        for pause in pauses {
-            match table.take(key(1), now) {
-                Verdict::Passed { .. } => {
-                    refused = false;
-                    now += Duration::from_millis(pause);
-                }
-                Verdict::Limited { retry_after } | Verdict::Blocked { retry_after } => {
-                    prop_assert!(!refused);
-                    refused = true;
-                    now += Duration::from_secs(whole_seconds(retry_after));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_window_never_holds_more_than_the_limit(
-        pauses in prop::collection::vec(0..30_000_u64, 1..300),
-    ) {
-        let mut table = Table::new(policy(3), 1 << 20);
-        let mut now = Duration::ZERO;
-        let mut passed: Vec<Duration> = Vec::new();
-        for pause in pauses {
-            now += Duration::from_millis(pause);
-            match table.take(key(1), now) {
-                Verdict::Passed { .. } => passed.push(now),
-                // A served block is the one thing that clears the window.
-                Verdict::Limited { .. } => passed.clear(),
-                Verdict::Blocked { .. } => {}
-            }
-            let in_window = passed.iter().filter(|at| now - **at < Duration::from_secs(60));
-            prop_assert!(in_window.count() <= 3);
-        }
-    }
+    check(&table);
+    assert!(table.usage().clients < 100);
+    assert_eq!(swept(&mut table, 40_000.0).len(), 1_000);
+    check(&table);
 }
