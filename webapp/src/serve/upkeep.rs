@@ -36,6 +36,7 @@ pub(super) async fn keep_up(app: Arc<App>, mut ending: oneshot::Receiver<Infalli
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut progress = Progress::default();
+    let mut told = Strain::default();
     for round in 1_u64.. {
         tokio::select! {
             _tick = rounds.tick() => {}
@@ -48,7 +49,7 @@ pub(super) async fn keep_up(app: Arc<App>, mut ending: oneshot::Receiver<Infalli
             tell_loss(&app);
         }
         if round % HEARTBEAT_ROUNDS == 0 {
-            beat(&app);
+            beat(&app, &mut told);
         }
     }
 }
@@ -117,27 +118,55 @@ fn complain(stream: &str, dropped: u64) {
     writeln!(io::stderr(), "webapp: {stream}.log has lost {dropped} records since the start").ok();
 }
 
-fn beat(app: &App) {
+/// At `warn` when somebody was turned away or forgotten for want of room since the last one.
+fn beat(app: &App, told: &mut Strain) {
     let usage = app.limiter.usage();
     let count =
         |counter: &std::sync::atomic::AtomicU64| Extra::Count(counter.load(Ordering::Relaxed));
     let counters = &app.counters;
+    let strain = Strain {
+        shed: counters.connections_shed.load(Ordering::Relaxed),
+        evicted: usage.evicted_live,
+    };
+    let reason = strain.since(std::mem::replace(told, strain));
     let extra = [
         ("requests_total", count(&counters.requests)),
         ("connections_total", count(&counters.connections)),
-        ("connections_shed_total", count(&counters.connections_shed)),
+        ("connections_shed_total", Extra::Count(strain.shed)),
         ("connections_silent_total", count(&counters.connections_silent)),
         ("rate_limit.clients", Extra::Count(usage.clients)),
         ("rate_limit.bytes", Extra::Count(usage.bytes)),
-        ("rate_limit.evicted_live_total", Extra::Count(usage.evicted_live)),
+        ("rate_limit.evicted_live_total", Extra::Count(strain.evicted)),
     ];
     let event = Event {
         message: "heartbeat",
         action: action::HEARTBEAT,
+        reason,
         extra: &extra,
         ..Event::default()
     };
-    app.logs.errors.write(Level::Info, clock::timestamp(), &event);
+    let level = if reason.is_some() { Level::Warning } else { Level::Info };
+    app.logs.errors.write(level, clock::timestamp(), &event);
+}
+
+/// What was given up for want of room, in all.
+#[derive(Debug, Default, Clone, Copy)]
+struct Strain {
+    /// Connections.
+    shed: u64,
+    /// Clients of the limiter whose windows were not empty.
+    evicted: u64,
+}
+
+impl Strain {
+    fn since(self, before: Self) -> Option<&'static str> {
+        match (before.shed < self.shed, before.evicted < self.evicted) {
+            (false, false) => None,
+            (true, false) => Some("connections were shed"),
+            (false, true) => Some("live clients were forgotten"),
+            (true, true) => Some("connections were shed, live clients forgotten"),
+        }
+    }
 }
 
 /// Since when each log has written nothing while records wait.
@@ -163,6 +192,22 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_given_up_is_told_once() {
+        let mut told = Strain::default();
+        for (shed, evicted, expected) in [
+            (0, 0, None),
+            (2, 0, Some("connections were shed")),
+            (2, 0, None),
+            (2, 7, Some("live clients were forgotten")),
+            (3, 8, Some("connections were shed, live clients forgotten")),
+            (3, 8, None),
+        ] {
+            let strain = Strain { shed, evicted };
+            assert_eq!(strain.since(std::mem::replace(&mut told, strain)), expected);
+        }
+    }
 
     #[test]
     fn a_log_stands_still_after_five_seconds_without_progress() {

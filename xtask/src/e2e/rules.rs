@@ -1,17 +1,19 @@
 //! The shipped rules, through a real webapp: each one that it can be asked to trip is tripped, and
 //! what everyday visitors send trips none.
 
+use std::io::{self, Read as _};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::check;
 use super::house::{House, free_port};
 use super::scratch::Scratch;
-use crate::http::{self, request};
+use crate::http::{self, Address, request};
 use crate::wait;
 
 /// Longest wait for an alert; losses are told each ten seconds.
@@ -108,7 +110,10 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
     // What cannot be written is lost, and that is told where it can be.
     std::fs::remove_dir_all(scratch.path("logs"))?;
     symlink("/dev/full", scratch.directory("logs")?.join("requests.log"))?;
-    let house = House::open(scratch, "full", free_port()?)?;
+    // So is what there was no room for, by the next heartbeat.
+    let settings = [("MAX_CONNECTIONS", "32")];
+    let house = House::open_with(scratch, "full", free_port()?, &settings)?;
+    crowd(&house)?;
     check("log-loss", || {
         // It waits for space as long as it can: a loss is what no longer fits.
         let lost = || {
@@ -119,7 +124,19 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
         };
         wait::until(PATIENCE, lost)?.context("no alert")
     })?;
+    check("at-capacity", || raised(&house, "at-capacity"))?;
     house.end(Signal::INT)?;
+    Ok(())
+}
+
+/// Connections, twice as many as there is room for; the last one is closed at once.
+fn crowd(house: &House<'_>) -> Result<()> {
+    let Address::Tcp(webapp) = house.webapp else { bail!("webapp listens elsewhere") };
+    let held = (0..64).map(|_| TcpStream::connect(webapp)).collect::<io::Result<Vec<_>>>()?;
+    let mut last = held.last().context("no connection")?;
+    last.set_read_timeout(Some(PATIENCE))?;
+    let read = last.read(&mut [0]).context("the last one is not closed")?;
+    ensure!(read == 0, "the last one got an answer");
     Ok(())
 }
 
