@@ -186,6 +186,7 @@ fn start_webapp(scratch: &Scratch, port: u16, https: u16) -> Result<Child> {
         command.args(["--trusted-proxies", "127.0.0.1", "--csrf-cookie-secure", "1"]);
         command.arg("--public-origin").arg(format!("https://localhost:{https}"));
         command.args(["--rate-limit-requests", "1000"]).stdout(out).stderr(err);
+        command.env_remove("SENTINEL_SOCKET").env_remove("ALERTS_TOKEN_FILE");
     })?;
     answers(&mut webapp, &local(port))?;
     Ok(webapp)
@@ -194,6 +195,10 @@ fn start_webapp(scratch: &Scratch, port: u16, https: u16) -> Result<Child> {
 fn start_sentinel(scratch: &Scratch) -> Result<Child> {
     let (out, err) = scratch.output("sentinel")?;
     let mut sentinel = Child::start("sentinel", &program("sentinel")?, |command| {
+        // What is set for this run must not lead it to somebody's real alerts.
+        for variable in ["SENTINEL_ALERTS", "SENTINEL_STATE_DIR", "SENTINEL_SOCKET"] {
+            command.env_remove(variable);
+        }
         command.args(["--rules", "rules/default.toml", "--log-dir"]).arg(scratch.path("logs"));
         command.stdout(out).stderr(err);
     })?;
