@@ -39,6 +39,8 @@ pub(super) struct LogFile {
     retry_at: Option<Instant>,
     pause: Duration,
     checked_at: Instant,
+    /// How bytes go to a file, as many as it takes: the system's way, or a disk's that fails.
+    write: fn(&mut File, &[u8]) -> io::Result<usize>,
 }
 
 #[derive(Debug)]
@@ -46,8 +48,19 @@ struct Opened {
     file: File,
     identity: (u64, u64),
     bytes: u64,
-    /// The file ends in the middle of a line: somebody died, or found no room.
-    torn: bool,
+    end: End,
+}
+
+/// How a file ends.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// With a line.
+    #[default]
+    Whole,
+    /// In the middle of a line of somebody's who died.
+    Torn,
+    /// In the middle of the line that waits first: so much of it went, and the file was so long.
+    Begun { taken: usize, bytes: u64 },
 }
 
 impl LogFile {
@@ -70,6 +83,7 @@ impl LogFile {
             retry_at: None,
             pause: PAUSE_MIN,
             checked_at: now,
+            write: write_some,
         })
     }
 
@@ -103,7 +117,11 @@ impl LogFile {
     /// Opens the path anew, whatever it is now.
     pub(super) fn reopen(&mut self, now: Instant) {
         match open(&self.path) {
-            Ok(opened) => {
+            Ok(mut opened) => {
+                if let Some(old) = self.open.as_ref().filter(|old| old.identity == opened.identity)
+                {
+                    opened.end = old.end;
+                }
                 self.open = Some(opened);
                 self.retry_at = None;
                 self.pause = PAUSE_MIN;
@@ -139,10 +157,12 @@ impl LogFile {
         if lines.is_empty() {
             return 0;
         }
-        let full = self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.bytes > 0 && open.bytes + lines.len() as u64 > self.bytes_max);
+        // Not between the halves of a line.
+        let full = self.open.as_ref().is_some_and(|open| {
+            open.bytes > 0
+                && open.bytes + lines.len() as u64 > self.bytes_max
+                && !matches!(open.end, End::Begun { .. })
+        });
         if full {
             self.rotate(now);
         }
@@ -154,16 +174,21 @@ impl LogFile {
             self.reopen(now);
         }
         let Some(open) = &mut self.open else { return 0 };
-        // A line that was torn ends here, so that it never swallows the next one.
-        let torn = std::mem::take(&mut open.torn);
+        let before = std::mem::take(&mut open.end);
         let joined;
-        let bytes = if torn {
-            joined = [b"\n", lines].concat();
-            &joined
-        } else {
-            lines
+        // What of `bytes` goes before `lines`, and what of `lines` went before.
+        let (bytes, ahead, gone) = match before {
+            End::Whole => (lines, 0, 0),
+            End::Begun { taken, bytes } if open.length() == Some(bytes) => {
+                (lines.get(taken..).unwrap_or_default(), 0, taken)
+            }
+            // The torn line ends here, so that it never swallows the next one.
+            End::Torn | End::Begun { .. } => {
+                joined = [b"\n", lines].concat();
+                (joined.as_slice(), 1, 0)
+            }
         };
-        let (taken, error) = write_all(&mut open.file, bytes);
+        let (taken, error) = write_all(self.write, &mut open.file, bytes);
         open.bytes += taken as u64;
         let Some(error) = error else {
             self.tally.write(count(lines));
@@ -171,10 +196,15 @@ impl LogFile {
             self.pause = PAUSE_MIN;
             return lines.len();
         };
-        let from_lines = taken.saturating_sub(usize::from(torn));
+        let from_lines = gone + taken.saturating_sub(ahead);
         let taken_lines = lines.get(..from_lines).unwrap_or_default();
         let whole = taken_lines.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        open.torn = if taken == 0 { torn } else { whole < from_lines };
+        open.end = match open.length() {
+            _ if taken == 0 => before,
+            _ if whole == from_lines => End::Whole,
+            Some(bytes) => End::Begun { taken: from_lines - whole, bytes },
+            None => End::Torn,
+        };
         self.failed(&error, now);
         self.tally.write(count(lines.get(..whole).unwrap_or_default()));
         whole
@@ -223,6 +253,10 @@ impl Opened {
     fn is_removed(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
+
+    fn length(&self) -> Option<u64> {
+        self.file.metadata().ok().map(|metadata| metadata.len())
+    }
 }
 
 fn open(path: &Path) -> io::Result<Opened> {
@@ -233,7 +267,8 @@ fn open(path: &Path) -> io::Result<Opened> {
         // What cannot be read is taken for whole.
         file.read_at(&mut last, at).ok();
     }
-    Ok(Opened { identity: identity(&metadata), bytes: metadata.len(), torn: last != [b'\n'], file })
+    let end = if last == [b'\n'] { End::Whole } else { End::Torn };
+    Ok(Opened { identity: identity(&metadata), bytes: metadata.len(), end, file })
 }
 
 fn identity(metadata: &fs::Metadata) -> (u64, u64) {
@@ -244,15 +279,21 @@ fn count(lines: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
-/// How many bytes went, and what stopped the rest. `write_all` would not say how many.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "after a short write we must know where the line tore"
-)]
-fn write_all(file: &mut File, bytes: &[u8]) -> (usize, Option<io::Error>) {
+#[expect(clippy::disallowed_methods, reason = "a file that is full takes a part, and says so next")]
+fn write_some(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+    file.write(bytes)
+}
+
+/// How many bytes went, and what stopped the rest: the library's `write_all` would not say how many,
+/// and we must know where a line tore.
+fn write_all(
+    write: fn(&mut File, &[u8]) -> io::Result<usize>,
+    file: &mut File,
+    bytes: &[u8],
+) -> (usize, Option<io::Error>) {
     let mut taken = 0;
     while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-        match file.write(rest) {
+        match write(file, rest) {
             Ok(0) => return (taken, Some(io::ErrorKind::WriteZero.into())),
             Ok(n) => taken += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

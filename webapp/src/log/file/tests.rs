@@ -1,6 +1,12 @@
 //! Files that are full, moved, removed, torn; disks that are full.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    os::unix::fs::{PermissionsExt, symlink},
+};
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::clock;
@@ -173,4 +179,131 @@ fn at_the_end_what_waits_is_tried_once_more() {
     fs::remove_file(bench.path("x.log")).unwrap();
     file.finish(bench.now);
     bench.check("x.log", "one\n");
+}
+
+/// What a disk says to one write.
+#[derive(Debug, Clone, Copy)]
+enum Disk {
+    Takes,
+    TakesBytes(usize),
+    Interrupts,
+    Fails(i32),
+}
+
+thread_local! {
+    /// What it says to the next ones; then it takes everything.
+    static DISK: RefCell<VecDeque<Disk>> = const { RefCell::new(VecDeque::new()) };
+}
+
+fn write_to_disk(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+    match DISK.with_borrow_mut(VecDeque::pop_front).unwrap_or(Disk::Takes) {
+        Disk::Takes => write_some(file, bytes),
+        Disk::TakesBytes(n) => write_some(file, &bytes[..n.min(bytes.len())]),
+        Disk::Interrupts => Err(io::ErrorKind::Interrupted.into()),
+        Disk::Fails(code) => Err(io::Error::from_raw_os_error(code)),
+    }
+}
+
+fn any_disk() -> impl Strategy<Value = Disk> {
+    const ENOSPC: i32 = 28;
+    const EIO: i32 = 5;
+    prop_oneof![
+        3 => Just(Disk::Takes),
+        3 => (1..60_usize).prop_map(Disk::TakesBytes),
+        1 => (1..50_000_usize).prop_map(Disk::TakesBytes),
+        1 => Just(Disk::Interrupts),
+        4 => prop_oneof![Just(Disk::Fails(ENOSPC)), Just(Disk::Fails(EIO))],
+    ]
+}
+
+/// What happens to a log.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Lines of these lengths come, and the disk answers like this.
+    Append(Vec<usize>, Vec<Disk>),
+    LookAfter(Vec<Disk>),
+    Reopen,
+    Pass(u64),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let lines = prop_oneof![
+        4 => prop::collection::vec(1..80_usize, 1..6),
+        1 => prop::collection::vec(20_000..40_000_usize, 1..30),
+    ];
+    let disk = || prop::collection::vec(any_disk(), 0..5);
+    prop_oneof![
+        8 => (lines, disk()).prop_map(|(lines, disk)| Step::Append(lines, disk)),
+        2 => disk().prop_map(Step::LookAfter),
+        1 => Just(Step::Reopen),
+        4 => (0..6_000_u64).prop_map(Step::Pass),
+    ]
+}
+
+/// Each says its number, so that none is like another.
+fn line(number: usize, length: usize) -> String {
+    format!("{number}:{}\n", "x".repeat(length))
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_disk_does_lines_are_whole_in_order_once_or_counted(
+        steps in prop::collection::vec(any_step(), 1..60),
+        bytes_max in prop_oneof![Just(u64::MAX), 300_000..900_000_u64],
+    ) {
+        let mut bench = Bench::new();
+        let mut file = bench.open(bytes_max);
+        file.write = write_to_disk;
+        let mut given = Vec::new();
+        for step in steps {
+            match step {
+                Step::Append(lengths, disk) => {
+                    let from = given.len();
+                    given.extend(lengths.iter().enumerate().map(|(n, l)| line(from + n, *l)));
+                    DISK.set(disk.into());
+                    file.append(given[from..].concat().as_bytes(), bench.now);
+                }
+                Step::LookAfter(disk) => {
+                    DISK.set(disk.into());
+                    file.look_after(bench.now);
+                }
+                Step::Reopen => file.reopen(bench.now),
+                Step::Pass(ms) => bench.now += Duration::from_millis(ms),
+            }
+        }
+        DISK.take();
+        file.finish(bench.now);
+
+        let mut lines = Vec::new();
+        let rotated = (1..=ROTATED_MAX).rev().map(|n| format!("x.log.{n}"));
+        for name in rotated.chain(["x.log".to_owned()]) {
+            let text = fs::read_to_string(bench.path(&name)).unwrap_or_default();
+            lines.extend(text.split_inclusive('\n').map(str::to_owned));
+        }
+        // The oldest may have been rotated away.
+        prop_assume!(!bench.path("x.log.5").exists());
+        prop_assert_eq!(lines.len() as u64, bench.tally.written());
+        prop_assert_eq!(lines.len() as u64 + bench.tally.dropped(), given.len() as u64);
+        let mut left = given.iter();
+        for line in &lines {
+            prop_assert!(left.any(|given| given == line), "torn, twice or too early: {:.60}", line);
+        }
+    }
+}
+
+#[test]
+fn a_line_that_was_begun_is_ended_unless_somebody_wrote_behind_it() {
+    for (between, expected) in [("", "one\ntwo\n"), ("other\n", "one\ntwother\n\ntwo\n")] {
+        let mut bench = Bench::new();
+        let mut file = bench.open(1_000);
+        file.write = write_to_disk;
+        DISK.set([Disk::TakesBytes(6), Disk::Fails(28)].into());
+        file.append(b"one\ntwo\n", bench.now);
+        bench.check("x.log", "one\ntw");
+        let mut theirs = OpenOptions::new().append(true).open(bench.path("x.log")).unwrap();
+        theirs.write_all(between.as_bytes()).unwrap();
+        file.look_after(bench.later(1));
+        bench.check("x.log", expected);
+        assert_eq!((bench.tally.written(), bench.tally.dropped()), (2, 0));
+    }
 }
