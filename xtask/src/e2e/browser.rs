@@ -1,7 +1,7 @@
 //! Pages in a real Chromium that talk to a real webapp from another port: what CORS, cookies and the
 //! CSRF guard come to, as browsers enforce them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::attack::SQL;
 use super::check;
 use super::house::{House, free_port};
 use super::scratch::Scratch;
@@ -19,14 +20,8 @@ use crate::wait;
 /// Longest wait for what a page has to say.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Longest wait for the rest of a request; browsers open connections that they may never use.
-const READ_PATIENCE: Duration = Duration::from_millis(200);
-
 /// Longest request that is read, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
-
-/// Longest wait until Chromium has ended.
-const END_MAX: Duration = Duration::from_secs(10);
 
 /// Asks webapp, and tells the server it came from what it could read of each answer.
 const PAGE: &str = r#"<!doctype html>
@@ -45,11 +40,27 @@ async function ask(what, path, options) {
     return {};
   }
 }
+function stream(what) {
+  return new Promise((heard) => {
+    const source = new EventSource("WEBAPP/alerts/stream", { withCredentials: true });
+    const end = (how) => {
+      said.push(`${what}: ${how}`);
+      source.close();
+      heard();
+    };
+    let attack;
+    source.onopen = () => { attack = ask("an attack", "/?q=ATTACK"); };
+    // The alert may be here before the answer.
+    source.onmessage = (event) => attack.then(() => end(JSON.parse(event.data).rule.id));
+    source.onerror = () => end("error");
+  });
+}
 async function all() {
   const { csrf_token = "none" } = await ask("a token", "/csrf-token");
   await ask("POST with it", "/", { method: "POST", headers: { "X-CSRF-Token": csrf_token } });
   await ask("POST without", "/", { method: "POST" });
   await ask("no such path", "/nothing");
+  await stream("its alert");
   await fetch("/said", { method: "POST", body: said.join("\n") });
 }
 all();
@@ -61,25 +72,36 @@ const READ: &str = "\
 a token: 200 ok
 POST with it: 405 method_not_allowed
 POST without: 403 csrf_rejected
-no such path: 404 not_found";
+no such path: 404 not_found
+an attack: 200 ok
+its alert: sql-injection";
 
 /// What any other page reads.
 const UNREAD: &str = "\
 a token: TypeError
 POST with it: TypeError
 POST without: TypeError
-no such path: TypeError";
+no such path: TypeError
+its alert: error";
 
-/// What webapp did: the POST with a token comes behind its preflight, the one without needs none.
-const ANSWERED: [&str; 5] =
-    ["request", "request", "method_not_allowed", "csrf_rejected", "not_found"];
+/// What webapp did: the POST with a token comes behind its preflight, the one without needs none. The
+/// stream ends last.
+const ANSWERED: [&str; 7] = [
+    "request",
+    "request",
+    "method_not_allowed",
+    "csrf_rejected",
+    "not_found",
+    "request",
+    "request",
+];
 
 /// The same where the origin is not allowed.
-const REFUSED: [&str; 4] = ["request", "cors_rejected", "origin_rejected", "not_found"];
+const REFUSED: [&str; 5] = ["request", "cors_rejected", "origin_rejected", "not_found", "request"];
 
 pub(super) fn run(scratch: &Scratch) -> Result<()> {
-    let ours = Pages::open()?;
-    let theirs = Pages::open()?;
+    let mut ours = Pages::open()?;
+    let mut theirs = Pages::open()?;
     let origin = ours.origin("127.0.0.1");
     let settings = [("ALLOWED_CORS_ORIGINS", origin.as_str()), ("CORS_ALLOW_CREDENTIALS", "1")];
     let port = free_port()?;
@@ -87,13 +109,13 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
     let mut visits = Visits { scratch, house: &house, port, seen: 0 };
 
     check("a page of an allowed origin reads every answer", || {
-        visits.pay("allowed", &ours, "127.0.0.1", READ, &ANSWERED)
+        visits.pay("allowed", &mut ours, "127.0.0.1", READ, &ANSWERED)
     })?;
     check("one of another origin on this site reads none", || {
-        visits.pay("other", &theirs, "127.0.0.1", UNREAD, &REFUSED)
+        visits.pay("other", &mut theirs, "127.0.0.1", UNREAD, &REFUSED)
     })?;
     check("nor does one of another site", || {
-        visits.pay("foreign", &theirs, "localhost", UNREAD, &REFUSED)
+        visits.pay("foreign", &mut theirs, "localhost", UNREAD, &REFUSED)
     })?;
     let status = house.end(Signal::INT)?;
     ensure!(status.success(), "cargo up: {status}");
@@ -114,7 +136,7 @@ impl Visits<'_> {
     fn pay(
         &mut self,
         name: &'static str,
-        pages: &Pages,
+        pages: &mut Pages,
         host: &str,
         expected: &str,
         actions: &[&str],
@@ -122,7 +144,7 @@ impl Visits<'_> {
         let profile = self.scratch.directory(name)?;
         let (out, err) = self.scratch.output(name)?;
         let program = command("chromium");
-        let mut browser = Child::start("chromium", program.get_program().as_ref(), |command| {
+        let browser = Child::start("chromium", program.get_program().as_ref(), |command| {
             command.args([
                 "--headless",
                 "--no-sandbox",
@@ -131,13 +153,16 @@ impl Visits<'_> {
             ]);
             // It asks nobody but us.
             command.args(["--no-first-run", "--disable-background-networking", "--disable-sync"]);
-            command.args(["--disable-component-update", "--disable-quic"]);
+            command.args(["--disable-component-update", "--disable-quic", "--log-level=3"]);
             command.arg(format!("--user-data-dir={}", profile.display()));
             command.arg(pages.origin(host)).stdout(out).stderr(err);
         })?;
+        let attack = SQL.target.trim_start_matches("/?q=");
         let page = PAGE.replace("WEBAPP", &format!("http://127.0.0.1:{}", self.port));
+        let page = page.replace("ATTACK", attack);
         let said = wait::until(PATIENCE, || pages.serve(&page))?;
-        browser.stop(Signal::TERM, END_MAX, || false)?;
+        // With all the processes it has made: nothing of its profile is wanted.
+        drop(browser);
         let said = said.context("the page said nothing")?;
         ensure!(said == expected, "it says\n{said}");
 
@@ -168,6 +193,8 @@ impl Visits<'_> {
 struct Pages {
     listener: TcpListener,
     port: u16,
+    /// Connections whose request is not whole: a browser opens some that it never uses.
+    open: Vec<(TcpStream, Vec<u8>)>,
 }
 
 impl Pages {
@@ -175,58 +202,59 @@ impl Pages {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        Ok(Self { listener, port })
+        Ok(Self { listener, port, open: Vec::new() })
     }
 
     fn origin(&self, host: &str) -> String {
         format!("http://{host}:{}", self.port)
     }
 
-    /// Answers whoever is there; what the page said, once it has.
-    fn serve(&self, page: &str) -> Result<Option<String>> {
+    /// Answers whoever has asked; what the page said, once it has.
+    fn serve(&mut self, page: &str) -> Result<Option<String>> {
         // An error says that nobody is there.
-        while let Ok((mut stream, _)) = self.listener.accept() {
-            let request = read(&mut stream);
-            let said = request
-                .split_once("\r\n\r\n")
-                .filter(|_| request.starts_with("POST /said "))
-                .map(|(_, body)| body.to_owned());
-            let page = if request.starts_with("GET / ") { page } else { "" };
+        while let Ok((stream, _)) = self.listener.accept() {
+            stream.set_nonblocking(true)?;
+            self.open.push((stream, Vec::new()));
+        }
+        let mut said = None;
+        self.open.retain_mut(|(stream, bytes)| {
+            let goes_on = read(stream, bytes);
+            let request = String::from_utf8_lossy(bytes);
+            let Some((head, body)) = request.split_once("\r\n\r\n") else { return goes_on };
+            if body.len() < length(head) {
+                return goes_on;
+            }
+            if head.starts_with("POST /said ") {
+                said = Some(body.to_owned());
+            }
+            let page = if head.starts_with("GET / ") { page } else { "" };
             let length = page.len();
             let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n";
             // Who has left needs no answer.
             write!(stream, "{head}Content-Length: {length}\r\n\r\n{page}").ok();
-            if said.is_some() {
-                return Ok(said);
-            }
-        }
-        Ok(None)
+            false
+        });
+        Ok(said)
     }
 }
 
-/// A whole request, or as much of it as came.
-fn read(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
+/// Reads what is there; whether more may come.
+fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> bool {
     let mut piece = [0; 4 << 10];
-    stream.set_nonblocking(false).ok();
-    stream.set_read_timeout(Some(READ_PATIENCE)).ok();
-    loop {
-        let text = String::from_utf8_lossy(&bytes);
-        if is_whole(&text) || bytes.len() > REQUEST_BYTES_MAX {
-            return text.into_owned();
-        }
+    while bytes.len() < REQUEST_BYTES_MAX {
         match stream.read(&mut piece) {
-            Ok(count) if count > 0 => bytes.extend_from_slice(&piece[..count]),
-            _ => return text.into_owned(),
+            Ok(0) => return false,
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
         }
     }
+    false
 }
 
-fn is_whole(request: &str) -> bool {
-    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+fn length(head: &str) -> usize {
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     });
-    body.len() >= length.unwrap_or(0)
+    length.unwrap_or(0)
 }
