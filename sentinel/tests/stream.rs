@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     os::unix::net::UnixStream,
+    thread,
     time::Duration,
 };
 
@@ -152,6 +153,36 @@ fn alerts_come_as_they_are_raised_and_a_reader_that_returns_misses_none() {
     let reset = { ahead }.take(7);
     assert_eq!((reset[0].name.as_str(), reset[0].data.as_str()), ("reset", r#"{"next_seq":1}"#));
     assert_eq!(reset[1..], logged(&sandbox));
+}
+
+#[test]
+fn a_reader_that_comes_and_goes_is_told_each_alert_once() {
+    const COUNT: u64 = 2_000;
+    let sandbox = Sandbox::new(RULES);
+    let _sentinel = sandbox.start();
+    let (mut seen, mut visits) = (0, 0_u64);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..COUNT / 20 {
+                let lines: Vec<_> = (0..20).map(admin).collect();
+                sandbox.log("requests.log", &lines);
+                thread::park_timeout(Duration::from_millis(5));
+            }
+        });
+        while seen < COUNT {
+            visits += 1;
+            let mut listening = Listening::open(&sandbox, "/v1/alerts/stream", Some(seen));
+            // It leaves somewhere in what sentinel has sent it.
+            let (awaited, kept) = (visits * 7 % 40 + 1, visits % 30 + 1);
+            let told = listening.take(awaited.min(COUNT - seen) as usize);
+            for event in told.iter().take(kept as usize) {
+                assert_eq!((event.id, event.name.as_str()), (seen + 1, ""), "visit {visits}");
+                seen = event.id;
+            }
+        }
+    });
+    assert!(visits > 40, "it stayed too long: {visits} visits");
+    assert_eq!(seen, logged(&sandbox).last().unwrap().id);
 }
 
 #[test]

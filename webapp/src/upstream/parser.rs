@@ -100,6 +100,8 @@ fn is_object(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
     use super::*;
 
     /// However the bytes are split.
@@ -176,5 +178,42 @@ mod tests {
             pushed = parser.push(&[b'x'; 1_024]);
         }
         assert_eq!(pushed, over);
+    }
+
+    const PIECES: [&[u8]; 14] = [
+        b"id: ",
+        b"event: ",
+        b"data: ",
+        b":",
+        b"7",
+        b"reset",
+        b"{}",
+        b"{\"a\":\"b\"}",
+        b"\n",
+        b"\n\n",
+        b"\r",
+        b" ",
+        b"\xff",
+        b"x",
+    ];
+
+    proptest! {
+        #[test]
+        fn whatever_comes_what_goes_on_reads_the_same_again(
+            pieces in vec(prop_oneof![6 => select(&PIECES[..3]), 4 => select(&PIECES[3..])], 0..24),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let bytes = pieces.concat();
+            let (first, second) = bytes.split_at(cut.index(bytes.len() + 1));
+            let mut parser = Parser::default();
+            let split = parser.push(first).and_then(|told| Ok(told + &parser.push(second)?));
+            let whole = Parser::default().push(&bytes);
+            prop_assert_eq!(&split, &whole);
+            if let Ok(told) = whole {
+                prop_assert!(told.is_empty() || told.ends_with("\n\n"));
+                prop_assert!(!told.contains('\r'));
+                prop_assert_eq!(Parser::default().push(told.as_bytes()), Ok(told));
+            }
+        }
     }
 }
