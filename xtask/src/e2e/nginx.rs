@@ -29,11 +29,13 @@ const CLIENT: &str = "127.0.0.2";
 pub(super) fn run(scratch: &Scratch) -> Result<()> {
     let (http, https, webapp) = (free_port()?, free_port()?, free_port()?);
     let certificate = Certificate::new(scratch)?;
-    let configuration = configuration(scratch, &certificate, http, https, webapp)?;
+    let webapp = local(webapp);
+    let configured = |webapp: &Address| configuration(scratch, &certificate, http, https, webapp);
+    let configuration = configured(&webapp)?;
 
     check("nginx -t takes nginx/nginx.conf", || is_valid(scratch, &configuration))?;
-    let mut webapp = start_webapp(scratch, webapp, https)?;
-    let mut nginx = start_nginx(scratch, &configuration, http)?;
+    let mut webapp = start_webapp(scratch, &webapp, https)?;
+    let mut nginx = start_nginx(scratch, &configuration, "", http)?;
 
     let plain = local(http);
     let tls = Tls { address: address(https), certificate: &certificate };
@@ -125,7 +127,19 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
         header(&answer, "retry-after", "5")?;
         header(&answer, "content-type", "application/problem+json")
     })?;
-    check("nginx ends when asked", || ends(&mut nginx, Signal::QUIT))
+    check("nginx ends when asked", || ends(&mut nginx, Signal::QUIT))?;
+    check("on a unix socket nginx is trusted without a word", || {
+        let webapp = Address::Unix(scratch.path("webapp.sock"));
+        let _webapp = start_webapp(scratch, &webapp, https)?;
+        // The socket is for webapp's user and group, and nginx run by root makes itself nobody.
+        let globals = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+        let _nginx = start_nginx(scratch, &configured(&webapp)?, globals, http)?;
+        status(&tls.send_from(&request("GET", "/?who=socket", &[]), CLIENT)?, 200)?;
+        let record = record(scratch, "who=socket")?;
+        ensure!(record.contains(&format!(r#""client.ip":"{CLIENT}""#)), "{record}");
+        ensure!(!record.contains("network.peer.address"), "{record}");
+        Ok("")
+    })
 }
 
 /// nginx.conf with what differs here put in. Each must be found: a stale line would go unnoticed.
@@ -134,17 +148,21 @@ fn configuration(
     certificate: &Certificate,
     http: u16,
     https: u16,
-    webapp: u16,
+    webapp: &Address,
 ) -> Result<PathBuf> {
     let mut text = fs::read_to_string("nginx/nginx.conf").context("nginx/nginx.conf")?;
     let certs = format!("{}/", certificate.dir.display());
     let temporary = format!("{}/", scratch.directory("nginx")?.display());
+    let webapp = match webapp {
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    };
     for (there, here) in [
         // First: what is put in below may itself lie in /tmp.
         ("/tmp/", temporary),
         ("listen 8080", format!("listen 127.0.0.1:{http}")),
         ("listen 8443", format!("listen 127.0.0.1:{https}")),
-        ("server 172.30.57.2:5000", format!("server 127.0.0.1:{webapp}")),
+        ("server 172.30.57.2:5000", format!("server {webapp}")),
         ("/etc/nginx/certs/", certs),
     ] {
         ensure!(text.contains(there), "nginx/nginx.conf: no {there:?} to put {here:?} for");
@@ -179,16 +197,25 @@ fn is_valid(scratch: &Scratch, configuration: &Path) -> Result<String> {
     Ok(String::new())
 }
 
-fn start_webapp(scratch: &Scratch, port: u16, https: u16) -> Result<Child> {
+fn start_webapp(scratch: &Scratch, at: &Address, https: u16) -> Result<Child> {
     let (out, err) = scratch.output("webapp")?;
     let mut webapp = Child::start("webapp", &program("webapp")?, |command| {
-        command.arg("--port").arg(port.to_string()).arg("--log-dir").arg(scratch.path("logs"));
-        command.args(["--trusted-proxies", "127.0.0.1", "--csrf-cookie-secure", "1"]);
+        command.env_remove("TRUSTED_PROXIES").env_remove("LISTEN_SOCKET");
+        match at {
+            Address::Tcp(address) => {
+                command.arg("--port").arg(address.port().to_string());
+                command.args(["--trusted-proxies", "127.0.0.1"]);
+            }
+            Address::Unix(path) => {
+                command.arg("--listen-socket").arg(path);
+            }
+        }
+        command.arg("--log-dir").arg(scratch.path("logs")).args(["--csrf-cookie-secure", "1"]);
         command.arg("--public-origin").arg(format!("https://localhost:{https}"));
         command.args(["--rate-limit-requests", "1000"]).stdout(out).stderr(err);
         command.env_remove("SENTINEL_SOCKET").env_remove("ALERTS_TOKEN_FILE");
     })?;
-    answers(&mut webapp, &local(port))?;
+    answers(&mut webapp, at)?;
     Ok(webapp)
 }
 
@@ -213,11 +240,12 @@ fn start_sentinel(scratch: &Scratch) -> Result<Child> {
     Ok(sentinel)
 }
 
-fn start_nginx(scratch: &Scratch, configuration: &Path, port: u16) -> Result<Child> {
+fn start_nginx(scratch: &Scratch, configuration: &Path, globals: &str, port: u16) -> Result<Child> {
     let (out, err) = scratch.output("nginx")?;
     let path = command("nginx").get_program().to_owned();
     let mut nginx = Child::start("nginx", Path::new(&path), |command| {
-        command.arg("-c").arg(configuration).args(["-g", "daemon off;"]).stdout(out).stderr(err);
+        command.arg("-c").arg(configuration).arg("-g").arg(format!("daemon off; {globals}"));
+        command.stdout(out).stderr(err);
     })?;
     answers(&mut nginx, &local(port))?;
     Ok(nginx)
