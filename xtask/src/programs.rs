@@ -61,6 +61,13 @@ pub(crate) const BUILDX: Program = Program {
     advice: "Debian 13: apt-get install docker-buildx; else https://docs.docker.com/build/install-buildx",
 };
 
+/// No program, but needed like one: who may mount a small disk.
+pub(crate) const ROOT: Program = Program {
+    name: "root, who may mount a file system",
+    source: Source::System { probe: &["unshare", "--mount", "true"], package: None },
+    advice: "run it as root, in a container with CAP_SYS_ADMIN",
+};
+
 pub(crate) const CHROMIUM: Program = Program {
     name: "chromium",
     source: Source::System { probe: &["chromium", "--version"], package: Some("chromium") },

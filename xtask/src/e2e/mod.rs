@@ -5,8 +5,12 @@ mod scratch;
 mod house;
 mod tls;
 mod attack;
+mod webapp;
+mod pipeline;
 mod up;
 mod rules;
+mod flood;
+mod disk;
 mod openapi;
 mod browser;
 mod nginx;
@@ -18,7 +22,7 @@ use std::fmt::Display;
 use anyhow::{Result, bail};
 
 use crate::programs::{
-    self, BUILDX, CHROMIUM, COMPOSE, DOCKER, NGINX, OPENSSL, PYTHON, Program, SCHEMATHESIS,
+    self, BUILDX, CHROMIUM, COMPOSE, DOCKER, NGINX, OPENSSL, PYTHON, Program, ROOT, SCHEMATHESIS,
 };
 use crate::say::say;
 use crate::stop::Stop;
@@ -33,9 +37,11 @@ struct Step {
     run: fn(&Scratch) -> Result<()>,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 8] = [
     Step { name: "up", needs: &[], run: up::run },
     Step { name: "rules", needs: &[], run: rules::run },
+    Step { name: "flood", needs: &[], run: flood::run },
+    Step { name: "disk", needs: &[&ROOT], run: disk::run },
     Step { name: "openapi", needs: &[&PYTHON, &SCHEMATHESIS], run: openapi::run },
     Step { name: "browser", needs: &[&CHROMIUM], run: browser::run },
     Step { name: "nginx", needs: &[&NGINX, &OPENSSL], run: nginx::run },
