@@ -29,7 +29,7 @@ use crate::{
     panics,
     record::{Entry, Event},
     refusal::{Kind, Refusal},
-    routes::{Asked, ENDPOINTS, Site},
+    routes::{Asked, ENDPOINTS, Route, Site},
     sanity,
 };
 
@@ -52,7 +52,7 @@ pub async fn exchange(
 
     // From here on a record is certain: dropped early, this writes `aborted`.
     let mut unfinished = Unfinished::new(Arc::clone(&app), entry, began);
-    let decided = decide(&app, site, &head, &mut body, client, now, unfinished.findings());
+    let decided = decide(&app, &site, &head, &mut body, client, now, unfinished.findings());
     let outcome = match panics::caught(decided).await {
         Ok(outcome) => outcome,
         Err(panic) => Err(Refusal::caused(Kind::Panicked, "a handler panicked", panic.to_string())),
@@ -85,7 +85,7 @@ pub async fn exchange(
 /// The way of a request, top to bottom.
 async fn decide(
     app: &App,
-    site: Site,
+    site: &Site,
     head: &Arc<Parts>,
     body: &mut Incoming,
     client: Client,
@@ -118,13 +118,16 @@ async fn decide(
             Err(Refusal::new(Kind::MethodNotAllowed, "the path does not take this method"))
         }
         Target::Options => Ok(no_content(Some(classify::ALLOW))),
-        Target::Handler => handle(app, site, head, client, permit).await,
+        Target::Handler => match class.endpoint.and_then(|endpoint| site.route(endpoint)) {
+            Some(route) => handle(app, route, head, client, permit).await,
+            None => Err(Refusal::new(Kind::NotFound, "no route for the path")),
+        },
     }
 }
 
 async fn handle(
     app: &App,
-    site: Site,
+    route: Route,
     head: &Arc<Parts>,
     client: Client,
     permit: Permit,
@@ -134,7 +137,7 @@ async fn handle(
     *request.method_mut() = Method::GET;
     *request.uri_mut() = head.uri.clone();
     request.extensions_mut().insert(Asked::new(permit, Arc::clone(head), client));
-    let answer = warp::service(site).call(request);
+    let answer = warp::service(route).call(request);
     let Ok(answer) = timeout(app.settings.handler_timeout, answer).await else {
         return Err(Refusal::new(Kind::HandlerTimeout, "the handler took too long"));
     };

@@ -93,7 +93,7 @@ fn start(settings: Settings) -> Result<(), String> {
         say(io::stderr(), format_args!("webapp: warning: {warning}"));
     }
     let app = Arc::new(App::new(settings, logs, clock::now()));
-    let site = routes::site(Arc::clone(&app));
+    let site = routes::site(&app);
     let address = listener.address().unwrap_or(address);
     let ready = move || {
         say(

@@ -21,7 +21,7 @@ pub static ENDPOINT: Endpoint =
 
 pub(super) fn route(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let app = Arc::clone(app);
-    permitted(&ENDPOINT)
+    permitted()
         .and(raw_query())
         .then(move |asked: Asked, raw: String| {
             let app = Arc::clone(&app);

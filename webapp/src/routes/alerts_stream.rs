@@ -43,7 +43,7 @@ const ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 pub(super) fn route(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let app = Arc::clone(app);
-    permitted(&ENDPOINT)
+    permitted()
         .and(raw_query())
         .then(move |asked: Asked, raw: String| {
             let app = Arc::clone(&app);

@@ -20,7 +20,7 @@ struct Token<'a> {
 
 pub(super) fn route(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let app = Arc::clone(app);
-    permitted(&ENDPOINT)
+    permitted()
         .map(move |asked: Asked| {
             let csrf = &app.settings.guards.csrf;
             let token = csrf.token(asked.headers());

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use hyper::{HeaderMap, Method, http::request::Parts};
 use serde::Serialize;
 use warp::{
-    Filter, Reply,
+    Filter, Rejection, Reply,
     filters::BoxedFilter,
     http::header::{CONTENT_TYPE, HeaderValue},
     reply::Response,
 };
 
-use crate::{classify::Endpoint, client::Client, guard::Permit, refusal::Refusal};
+use crate::{client::Client, guard::Permit, refusal::Refusal};
 
 /// What a handler is given.
 #[derive(Debug, Clone)]
@@ -41,14 +41,8 @@ impl Asked {
 }
 
 /// The filter every route begins with.
-pub(super) fn permitted(endpoint: &'static Endpoint) -> BoxedFilter<(Asked,)> {
-    warp::path::full()
-        .and_then(move |path: warp::path::FullPath| async move {
-            if path.as_str() == endpoint.path { Ok(()) } else { Err(warp::reject::not_found()) }
-        })
-        .untuple_one()
-        .and(warp::ext::get::<Asked>())
-        .boxed()
+pub(super) fn permitted() -> impl Filter<Extract = (Asked,), Error = Rejection> + Copy {
+    warp::ext::get::<Asked>()
 }
 
 /// The query as sent, empty where there is none.

@@ -21,7 +21,7 @@ struct Health {
 
 pub(super) fn route(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let app = Arc::clone(app);
-    permitted(&ENDPOINT)
+    permitted()
         .map(move |_: Asked| {
             let degraded = app.log_degraded.load(Ordering::Relaxed);
             json(&Health { status: "ok", log: degraded.then_some("degraded") })

@@ -10,17 +10,12 @@ mod question;
 pub mod alerts;
 pub mod alerts_stream;
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
-use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response};
+use warp::{filters::BoxedFilter, reply::Response};
 
-use crate::{
-    app::App,
-    classify::Endpoint,
-    refusal::{Kind, Refusal},
-};
+use crate::{app::App, classify::Endpoint};
 pub use handler::Asked;
-use handler::refuse;
 
 /// All endpoints.
 pub static ENDPOINTS: [&Endpoint; 5] = [
@@ -31,26 +26,34 @@ pub static ENDPOINTS: [&Endpoint; 5] = [
     &alerts_stream::ENDPOINT,
 ];
 
-/// All routes, ready to be called.
-pub type Site = BoxedFilter<(Response,)>;
+/// What an endpoint answers with. Nothing stands in front of it: asked without a permit it has none.
+pub type Route = BoxedFilter<(Response,)>;
 
-/// All endpoints' handlers, and nothing in front of them: a request that carries no permit finds none
-/// of them.
-pub fn site(app: Arc<App>) -> Site {
-    let routes = index::route(&ENDPOINTS)
-        .or(health::route(&app))
-        .unify()
-        .or(csrf_token::route(&app))
-        .unify()
-        .or(alerts::route(&app))
-        .unify()
-        .or(alerts_stream::route(&app))
-        .unify();
-    routes
-        .recover(|_: Rejection| async {
-            // The table of classes has answered for every path that is not here.
-            Ok::<_, Infallible>(refuse(Refusal::new(Kind::NotFound, "no route took it")))
-        })
-        .unify()
-        .boxed()
+/// Routes by their endpoints. The table of classes has found the endpoint already, so none is tried
+/// whose path is another.
+#[derive(Clone)]
+pub struct Site(Arc<[(&'static Endpoint, Route)]>);
+
+impl Site {
+    /// These routes.
+    pub fn new(routes: impl Into<Arc<[(&'static Endpoint, Route)]>>) -> Self {
+        Self(routes.into())
+    }
+
+    /// The route of that endpoint.
+    pub fn route(&self, endpoint: &Endpoint) -> Option<Route> {
+        let mut routes = self.0.iter();
+        routes.find(|(its, _)| its.path == endpoint.path).map(|(_, route)| route.clone())
+    }
+}
+
+/// The routes of all endpoints.
+pub fn site(app: &Arc<App>) -> Site {
+    Site::new([
+        (&index::ENDPOINT, index::route(&ENDPOINTS)),
+        (&health::ENDPOINT, health::route(app)),
+        (&csrf_token::ENDPOINT, csrf_token::route(app)),
+        (&alerts::ENDPOINT, alerts::route(app)),
+        (&alerts_stream::ENDPOINT, alerts_stream::route(app)),
+    ])
 }

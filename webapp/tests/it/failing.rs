@@ -10,7 +10,8 @@ use webapp::{
     clock,
     listen::Address,
     log::Logs,
-    routes, serve,
+    routes::{self, Site},
+    serve,
     settings::{Settings, Written},
 };
 
@@ -25,16 +26,15 @@ fn a_handler_that_panics_or_hangs_is_answered_and_recorded() {
     let settings = Settings::parse(&written, &routes::ENDPOINTS).unwrap();
     let (logs, keeper) = Logs::open(dir.path(), 1 << 20, None, clock::now()).unwrap();
     let app = Arc::new(App::new(settings, logs, clock::now()));
-    let panics = warp::path("alerts").map(|| -> warp::reply::Response { panic!("handler: {}", 1) });
+    let panics = warp::any().map(|| -> warp::reply::Response { panic!("handler: {}", 1) });
     let hangs = warp::any().and_then(|| async {
         std::future::pending::<()>().await;
         Err::<warp::reply::Response, _>(warp::reject())
     });
-    let site = panics.or(hangs).unify().boxed();
-    let site = site.recover(|rejection| async { Err::<warp::reply::Response, _>(rejection) });
-    let site = site.unify().or_else(|_| async {
-        Ok::<_, std::convert::Infallible>((warp::reply::Response::default(),))
-    });
+    let site = Site::new([
+        (&routes::alerts::ENDPOINT, panics.boxed()),
+        (&routes::index::ENDPOINT, hangs.boxed()),
+    ]);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let listener = Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))).bind().unwrap();
@@ -44,8 +44,7 @@ fn a_handler_that_panics_or_hangs_is_answered_and_recorded() {
         stopped.await.ok();
         "test"
     };
-    let served =
-        runtime.spawn(serve::run(listener, Arc::clone(&app), site.boxed(), shutdown, || {}));
+    let served = runtime.spawn(serve::run(listener, Arc::clone(&app), site, shutdown, || {}));
     let get =
         |target: &str| http::send(address, http::head("GET", target, &[]).as_bytes()).unwrap();
 
