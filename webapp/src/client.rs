@@ -4,7 +4,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hyper::HeaderMap;
+use hyper::{
+    HeaderMap,
+    header::{self, HeaderName},
+};
 use ipnet::IpNet;
 
 /// Most hops that are followed.
@@ -14,7 +17,12 @@ const HOPS_MAX: usize = 16;
 const FORWARDED_BYTES_MAX: usize = 1_024;
 
 /// Headers in which proxies name a client; from anybody else they are noise or an attempt.
-const FORWARDED: [&str; 4] = ["x-forwarded-for", "forwarded", "x-real-ip", "true-client-ip"];
+static FORWARDED: [HeaderName; 4] = [
+    HeaderName::from_static("x-forwarded-for"),
+    header::FORWARDED,
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("true-client-ip"),
+];
 
 /// The proxies in front of webapp.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +100,7 @@ impl Client {
     pub fn identify(peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Self {
         let address = peer.address();
         if !proxies.is_trusted(peer) {
-            let sent = FORWARDED.iter().any(|name| headers.contains_key(*name))
+            let sent = FORWARDED.iter().any(|name| headers.contains_key(name))
                 || headers.contains_key(proxies.header.as_str());
             let forwarding = if sent { Forwarding::Spoofed } else { Forwarding::Direct };
             return Self { address, peer, forwarding };

@@ -53,6 +53,10 @@ static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     map
 });
 
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
 /// Headers of a usual answer. A map keeps room for them when it is copied.
 const ROOM: usize = 24;
 
@@ -114,7 +118,7 @@ impl Unfinished {
             headers.insert(header::VARY, vary);
         }
         if let Ok(id) = HeaderValue::from_str(&self.entry.id) {
-            headers.insert("x-request-id", id);
+            headers.insert(&X_REQUEST_ID, id);
         }
         self.cors_headers(headers);
         self.rate_headers(headers);
@@ -170,9 +174,9 @@ impl Unfinished {
         let reset = clock::whole_seconds(reset);
         let rate = format!("\"default\";r={remaining};t={reset}");
         if let Ok(rate) = HeaderValue::try_from(rate) {
-            headers.insert("ratelimit", rate);
+            headers.insert(&RATELIMIT, rate);
         }
-        headers.insert("ratelimit-policy", self.app.rate_policy.clone());
+        headers.insert(&RATELIMIT_POLICY, self.app.rate_policy.clone());
     }
 
     fn record(&mut self, status: StatusCode, response_bytes: u64, refusal: Option<&Refusal>) {

@@ -1,16 +1,14 @@
 //! Headers in; the names under which a request is found in every log out.
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, header::HeaderName};
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// 128 random bits in hexadecimal.
 pub(super) fn random() -> String {
-    let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
-    let mut text = String::with_capacity(32);
-    for byte in rand::random::<[u8; 16]>() {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
+    let digit = |n: u8| b"0123456789abcdef"[usize::from(n)];
+    let digits = rand::random::<[u8; 16]>().map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    String::from_utf8_lossy(digits.as_flattened()).into_owned()
 }
 
 /// Whether a proxy of ours may name a request so.
@@ -21,7 +19,7 @@ pub(super) fn is_request_id(id: &str) -> bool {
 
 /// The trace of a valid `traceparent` (W3C Trace Context, version 00).
 pub(super) fn trace(headers: &HeaderMap) -> Option<String> {
-    let mut lines = headers.get_all("traceparent").iter();
+    let mut lines = headers.get_all(&TRACEPARENT).iter();
     let (line, None) = (lines.next()?, lines.next()) else { return None };
     let mut parts = line.to_str().ok()?.split('-');
     let parts = [parts.next(), parts.next(), parts.next(), parts.next(), parts.next()];
