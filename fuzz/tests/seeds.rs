@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 /// Inputs near each kept one.
-const NEAR: usize = 300;
+const NEAR: usize = 40;
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
