@@ -62,7 +62,8 @@ impl Serving {
         });
         // HTTP/1.1 alone, and not through hyper-util's `auto`: that has no timeout while it guesses
         // the protocol. `half_close`: without it a client that sends a request and closes leaves no
-        // record.
+        // record. `writev`: a small body is copied behind its head in less time than the kernel takes
+        // for two pieces.
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(app.settings.head_timeout)
@@ -70,6 +71,7 @@ impl Serving {
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
             .half_close(true)
+            .writev(false)
             .serve_connection(io, service);
         let mut heads_end = None;
         let result = loop {

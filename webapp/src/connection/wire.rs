@@ -2,7 +2,7 @@
 //! ever, and which keeps hyper's own answers to itself.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -127,25 +127,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.or_stalled(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if let [head] = slices
-            && Self::is_bare(head)
-        {
-            self.refused = true;
-            return Poll::Ready(Ok(head.len()));
-        }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.or_stalled(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     /// hyper flushes when the client has taken all there is.
