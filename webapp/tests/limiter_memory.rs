@@ -8,7 +8,7 @@ use webapp::{
     guard::rate::{Kind, Limiter, Policy, Usage, Verdict},
 };
 
-const MEMORY: u64 = 12 << 20;
+const MEMORY: u64 = 8 << 20;
 
 /// VmRSS of this process in bytes.
 fn resident() -> u64 {
