@@ -8,7 +8,7 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) fn random() -> String {
     let digit = |n: u8| b"0123456789abcdef"[usize::from(n)];
     let digits = rand::random::<[u8; 16]>().map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    String::from_utf8_lossy(digits.as_flattened()).into_owned()
+    String::from_utf8(digits.as_flattened().to_vec()).expect("digits are ASCII")
 }
 
 /// Whether a proxy of ours may name a request so.
