@@ -119,7 +119,8 @@ impl Serving {
             _ => End::Left,
         };
         match unserved {
-            Some(unserved) => unserved::end(app, peer, unserved, end).await,
+            // Boxed: it is rare and large, and every connection would carry room for it.
+            Some(unserved) => Box::pin(unserved::end(app, peer, unserved, end)).await,
             None if silent => Counters::add(&app.counters.connections_silent),
             None => {}
         }
