@@ -10,7 +10,8 @@ use crate::origin::Origin;
 pub const ALLOW_METHODS: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";
 
 /// Request headers that an allowed origin may send.
-pub const ALLOW_HEADERS: &str = "content-type, x-csrf-token, x-request-id";
+pub const ALLOW_HEADERS: &str =
+    "authorization, content-type, last-event-id, x-csrf-token, x-request-id";
 
 /// Seconds for which a browser may remember a preflight.
 pub const MAX_AGE: &str = "600";

@@ -136,7 +136,10 @@ fn only_allowed_origins_may_read() {
         ("access-control-allow-origin", "https://app.example"),
         ("access-control-allow-credentials", "true"),
         ("access-control-allow-methods", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
-        ("access-control-allow-headers", "content-type, x-csrf-token, x-request-id"),
+        (
+            "access-control-allow-headers",
+            "authorization, content-type, last-event-id, x-csrf-token, x-request-id",
+        ),
         ("access-control-max-age", "600"),
         ("vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
     ] {
