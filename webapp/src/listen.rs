@@ -4,14 +4,15 @@ use std::{
     fmt, fs,
     io::{self, ErrorKind},
     net::{self, SocketAddr},
-    os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
-        net as unix,
+    os::{
+        fd::OwnedFd,
+        unix::{fs::FileTypeExt, net as unix},
     },
     path::{Path, PathBuf},
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::{fs::Mode, process::umask};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::client::Peer;
@@ -62,11 +63,11 @@ impl fmt::Display for Address {
 }
 
 impl Address {
-    /// Whether other hosts reach it.
-    pub fn is_public(&self) -> bool {
+    /// Whether others than this host's programs may reach it; a socket they reach through its proxy.
+    pub fn is_exposed(&self) -> bool {
         match self {
             Self::Tcp(address) => !address.ip().is_loopback(),
-            Self::Unix(_) => false,
+            Self::Unix(_) => true,
         }
     }
 
@@ -134,8 +135,12 @@ fn tcp(address: SocketAddr) -> io::Result<net::TcpListener> {
 }
 
 fn socket(path: &Path) -> io::Result<unix::UnixListener> {
-    match unix::UnixStream::connect(path) {
+    match knock(path) {
         Ok(_) => return Err(io::Error::new(ErrorKind::AddrInUse, "somebody answers there")),
+        // Somebody who does not accept what waits already.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            return Err(io::Error::new(ErrorKind::AddrInUse, "somebody is there and busy"));
+        }
         // Nobody listens: it was left behind. Another kind of file refuses a connection too, and is
         // not ours to remove.
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
@@ -146,9 +151,21 @@ fn socket(path: &Path) -> io::Result<unix::UnixListener> {
         }
         Err(_) => {}
     }
-    let listener = unix::UnixListener::bind(path)?;
-    // For us and our group: to connect is to be believed.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    // For us and our group from the first moment on: to connect is to be believed.
+    let before = umask(Mode::from_raw_mode(0o117));
+    let bound = unix::UnixListener::bind(path);
+    umask(before);
+    let listener = bound?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Connects to a unix socket at once or not at all: who listens and does not accept would be waited
+/// for without end.
+pub(crate) fn knock(path: &Path) -> io::Result<unix::UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(false)?;
+    Ok(OwnedFd::from(socket).into())
 }

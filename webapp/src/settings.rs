@@ -30,7 +30,7 @@ pub struct Settings {
     pub instance: Option<String>,
     /// `SENTINEL_SOCKET`: where `/alerts` asks.
     pub sentinel_socket: PathBuf,
-    /// `ALERTS_TOKEN_FILE`: the bearer token that `/alerts` wants, if any.
+    /// `ALERTS_TOKEN_FILE`: the bearer token that `/alerts` and `/alerts/stream` want, if any.
     pub alerts_token: Option<String>,
     /// Whose forwarded headers count, and which one.
     pub proxies: Proxies,
@@ -58,10 +58,10 @@ impl Settings {
                  and other replicas refuse them",
             );
         }
-        if self.alerts_token.is_none() && self.address.is_public() {
+        if self.alerts_token.is_none() && self.address.is_exposed() {
             warnings.push(
-                "/alerts is open to everybody who reaches this address: set ALERTS_TOKEN_FILE, or \
-                 restrict it in the proxy",
+                "/alerts and /alerts/stream are open to everybody who reaches this address: set \
+                 ALERTS_TOKEN_FILE, or restrict them in the proxy",
             );
         }
         if self.guards.rate.clients_max() < CLIENTS_FEW {

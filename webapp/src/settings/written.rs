@@ -25,7 +25,7 @@ pub struct Written {
     /// Directory of requests.log, errors.log and suspicious.log, created if missing [default: logs]
     #[arg(long, env = "LOG_DIR", value_name = "DIR")]
     pub log_dir: Option<String>,
-    /// Size at which a log file is rotated; five old ones are kept [default: 67108864]
+    /// Bytes at which a log file is rotated; five old ones are kept [default: 67108864]
     #[arg(long, env = "LOG_MAX_BYTES", value_name = "N")]
     pub log_max_bytes: Option<String>,
     /// Name of this process in its records, where several share a directory
@@ -35,7 +35,7 @@ pub struct Written {
     /// sentinel's unix socket [default: LOG_DIR/.sentinel/sentinel.sock]
     #[arg(long, env = "SENTINEL_SOCKET", value_name = "PATH")]
     pub sentinel_socket: Option<String>,
-    /// File with the bearer token that /alerts then wants
+    /// File with the bearer token that /alerts and /alerts/stream then want
     #[arg(long, env = "ALERTS_TOKEN_FILE", value_name = "PATH")]
     pub alerts_token_file: Option<String>,
 
@@ -52,13 +52,13 @@ pub struct Written {
     /// Requests that a client may make in a window [default: 30]
     #[arg(long, env = "RATE_LIMIT_REQUESTS", value_name = "N")]
     pub rate_limit_requests: Option<String>,
-    /// Length of the window [default: 60]
+    /// Seconds that the window is long [default: 60]
     #[arg(long, env = "RATE_LIMIT_WINDOW_SECONDS", value_name = "N")]
     pub rate_limit_window_seconds: Option<String>,
-    /// First block of a client that goes over; doubles each time [default: 30]
+    /// Seconds of a client's first block; doubles each time [default: 30]
     #[arg(long, env = "RATE_LIMIT_BASE_BLOCK_SECONDS", value_name = "N")]
     pub rate_limit_base_block_seconds: Option<String>,
-    /// Longest block [default: 300]
+    /// Seconds of the longest block [default: 300]
     #[arg(long, env = "RATE_LIMIT_MAX_BLOCK_SECONDS", value_name = "N")]
     pub rate_limit_max_block_seconds: Option<String>,
     /// Bits of an IPv6 address that make a client, 48 to 64 [default: 64]
@@ -67,7 +67,7 @@ pub struct Written {
     /// Routes without a limit, by commas, or "none" [default: /health]
     #[arg(long, env = "RATE_LIMIT_EXEMPT", value_name = "LIST")]
     pub rate_limit_exempt: Option<String>,
-    /// Memory for all clients' windows [default: 50331648]
+    /// Bytes for all clients' windows [default: 50331648]
     #[arg(long, env = "RATE_LIMIT_MEMORY_BYTES", value_name = "N")]
     pub rate_limit_memory_bytes: Option<String>,
 
@@ -119,7 +119,7 @@ pub struct Written {
     /// Connections of one client open at one time [default: 64]
     #[arg(long, env = "MAX_CONNECTIONS_PER_CLIENT", value_name = "N")]
     pub max_connections_per_client: Option<String>,
-    /// Seconds for a head to arrive, and for an idle connection [default: 10, behind proxies 30]
+    /// Seconds for a head to arrive, and for an idle connection [default: 10, with proxies or a socket 30]
     #[arg(long, env = "HEAD_TIMEOUT_SECONDS", value_name = "N")]
     pub head_timeout_seconds: Option<String>,
     /// Seconds for a handler to answer [default: 10]

@@ -121,6 +121,26 @@ fn a_fault_names_variable_text_and_remedy() {
 }
 
 #[test]
+fn open_alerts_are_told_unless_only_this_host_reaches_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "0123456789abcdef").unwrap();
+    let with_token = ["--listen-socket", "s.sock", "--alerts-token-file", token.to_str().unwrap()];
+    for (flags, told) in [
+        (&[] as &[_], false),
+        (&["--host", "::1"], false),
+        (&["--host", "0.0.0.0"], true),
+        (&["--host", "192.0.2.1"], true),
+        (&["--listen-socket", "s.sock"], true),
+        (&with_token, false),
+    ] {
+        let settings = Settings::parse(&written(flags), &ENDPOINTS).unwrap();
+        let is_told = settings.warnings().iter().any(|text| text.contains("ALERTS_TOKEN_FILE"));
+        assert_eq!(is_told, told, "{flags:?}");
+    }
+}
+
+#[test]
 fn none_stands_alone() {
     let flags = ["--rate-limit-exempt", "/health,none"];
     let faults = Settings::parse(&written(&flags), &ENDPOINTS).unwrap_err();
