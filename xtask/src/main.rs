@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! up      build → sentinel, ready → webapp, ready → its alerts, until Ctrl-C → webapp ends → sentinel ends
-//! e2e     programs → up → rules → openapi → browser → nginx → compose
+//! e2e     programs → up → rules → flood → disk → openapi → browser → nginx → compose
 //! bench   build → the program bench
 //! ```
 //!
@@ -17,8 +17,9 @@ mod stop;
 mod site;
 mod follow;
 mod up;
-mod programs;
+mod command;
 mod python;
+mod programs;
 mod e2e;
 mod bench;
 

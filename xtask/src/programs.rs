@@ -1,11 +1,11 @@
 //! Programs that end-to-end checks need: which are missing, and how to get them.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::command::command;
 use crate::python;
 use crate::say::say;
 
@@ -131,14 +131,6 @@ impl Program {
             command(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
     }
-}
-
-/// A command by name. Debian keeps nginx where only root looks, so that is looked through as well.
-pub(crate) fn command(name: &str) -> Command {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/sbin:/sbin");
-    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
-    Command::new(found.map_or_else(|| OsString::from(name), PathBuf::into_os_string))
 }
 
 fn install_packages(programs: &[&'static Program]) -> Result<()> {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::programs::command;
+use crate::command::command;
 use crate::up::target;
 
 /// Succeeds where each argument, `NAME==VERSION`, is installed as it says.

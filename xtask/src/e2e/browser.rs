@@ -14,7 +14,7 @@ use super::check;
 use super::house::{House, free_port};
 use super::scratch::Scratch;
 use crate::child::Child;
-use crate::programs::command;
+use crate::command::command;
 use crate::wait;
 
 /// Longest wait for what a page has to say.

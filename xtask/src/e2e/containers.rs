@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::house::free_port;
 use super::scratch::{Scratch, read};
-use crate::programs::command;
+use crate::command::command;
 use crate::wait;
 
 /// A project name of our own: `down --volumes` must never meet somebody's real alerts.

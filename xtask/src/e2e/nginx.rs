@@ -15,8 +15,8 @@ use super::house::free_port;
 use super::scratch::{Scratch, read};
 use super::tls::{Certificate, Tls};
 use crate::child::{Child, Stopped};
+use crate::command::command;
 use crate::http::{self, Address, Answer, request};
-use crate::programs::command;
 use crate::up::program;
 use crate::wait;
 

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::scratch::Scratch;
+use crate::command::command;
 use crate::http::{self, Answer};
-use crate::programs::command;
 
 /// Seconds until a connection that says nothing is given up.
 const SECONDS_MAX: &str = "15";
