@@ -23,31 +23,17 @@ mod web;
 mod clients;
 mod slow;
 
-use std::process::ExitCode;
+use anyhow::{Result, bail};
 
-use anyhow::Result;
-
-const USAGE: &str = "usage: bench web | clients | slow | load ADDRESS PATH REQUESTS";
-
-fn main() -> ExitCode {
+fn main() -> Result<()> {
     let words: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let result: Result<()> = match words.as_slice() {
+    match words.as_slice() {
         ["web"] => web::run(),
         ["clients"] => clients::run(),
         ["slow"] => slow::run(),
         ["load", address, path, requests] => load::run(address, path, requests),
         [bare::NAME] => bare::run(),
-        _ => {
-            say::error(USAGE);
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say::error(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
+        _ => bail!("usage: bench web | clients | slow | load ADDRESS PATH REQUESTS"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Arguments,
-    io::{Write as _, stderr, stdout},
+    io::{Write as _, stdout},
 };
 
 /// Prints a line, as `println!` does.
@@ -15,9 +15,4 @@ pub(crate) use say;
 pub(crate) fn line(text: Arguments<'_>) {
     let mut out = stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).ok();
-}
-
-/// Prints a line on stderr; one that cannot be printed is lost.
-pub(crate) fn error(text: &str) {
-    writeln!(stderr().lock(), "{text}").ok();
 }
