@@ -3,7 +3,10 @@
 use std::{
     collections::HashSet,
     net::IpAddr,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -11,7 +14,8 @@ use hyper::header::HeaderValue;
 use parking_lot::Mutex;
 
 use crate::{
-    guard::rate::Limiter, log::Logs, settings::Settings, streams::Streams, upstream::Upstream,
+    guard::rate::Limiter, log::Logs, settings::Settings, streams::Streams, unsent::Unsent,
+    upstream::Upstream,
 };
 
 /// Clients that are told apart in [`Seen`].
@@ -30,6 +34,8 @@ pub struct App {
     pub upstream: Upstream,
     /// The streams that are open.
     pub streams: Streams,
+    /// Answers that wait for their clients.
+    pub unsent: Arc<Unsent>,
     /// Where records go.
     pub logs: Logs,
     /// What is counted and told by the heartbeat.
@@ -86,6 +92,7 @@ impl App {
             limiter: Limiter::new(settings.guards.rate.clone(), now),
             upstream: Upstream::new(settings.sentinel_socket.clone()),
             streams: Streams::default(),
+            unsent: Arc::default(),
             logs,
             counters: Counters::default(),
             spoofers: Seen::default(),

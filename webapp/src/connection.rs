@@ -23,6 +23,7 @@ use crate::{
     heads::Heads,
     phase::Phase,
     routes::Site,
+    unsent::Share,
 };
 use unserved::End;
 use wire::Wire;
@@ -40,7 +41,6 @@ const BUFFER_BYTES_MAX: usize = 64 * 1_024;
 const DRAIN_HEAD_TIME: Duration = Duration::from_secs(1);
 
 /// What a connection is served with.
-#[derive(Clone)]
 pub(crate) struct Serving {
     pub(crate) peer: Peer,
     pub(crate) app: Arc<App>,
@@ -56,7 +56,8 @@ impl Serving {
     {
         let Self { peer, app, site, mut phase } = self;
         let heads = Arc::new(Mutex::new(Heads::default()));
-        let io = TokioIo::new(Wire::new(stream, Arc::clone(&heads)));
+        let unsent = Share::new(Arc::clone(&app.unsent));
+        let io = TokioIo::new(Wire::new(stream, Arc::clone(&heads), unsent));
         let service = service_fn(|request| {
             exchange(Arc::clone(&app), site.clone(), peer, Arc::clone(&heads), request)
         });
@@ -94,7 +95,7 @@ impl Serving {
             tokio::select! {
                 result = &mut connection => break Some(result),
                 () = heads_over => {
-                    if heads.lock().is_waiting() {
+                    if heads.lock().may_be_cut() {
                         break None;
                     }
                     heads_end = None;
@@ -104,25 +105,29 @@ impl Serving {
         };
         // Dropped here: a request under way writes its record before the tail is looked at.
         let wire = connection.into_parts().io.into_inner();
-        let (unserved, silent) = {
-            let mut heads = heads.lock();
-            (heads.unserved(), heads.is_silent())
-        };
         // hyper ends without an error when it was told to, too; of a client that leaves it makes one.
         let stopped = *phase.borrow() != Phase::Serving;
+        let is_unanswered = wire.is_unanswered();
+        let mut stream = Some(wire.into_stream());
         let end = match result {
             Some(Err(error)) if error.is_timeout() => End::Late,
             Some(Err(error)) if error.is_parse_version_h2() => End::Foreign,
-            Some(Err(error)) if error.is_parse() => End::Refused(error, wire.unanswered()),
+            Some(Err(error)) if error.is_parse() => {
+                End::Refused(error, stream.take_if(|_| is_unanswered))
+            }
             Some(Err(_)) => End::Left,
             _ if stopped => End::Stopped,
             _ => End::Left,
         };
-        match unserved {
-            // Boxed: it is rare and large, and every connection would carry room for it.
-            Some(unserved) => Box::pin(unserved::end(app, peer, unserved, end)).await,
-            None if silent => Counters::add(&app.counters.connections_silent),
-            None => {}
+        if heads.lock().is_silent() {
+            Counters::add(&app.counters.connections_silent);
+        }
+        // Boxed: it is rare and large, and every connection would carry room for it.
+        Box::pin(unserved::end(app, peer, &heads, end)).await;
+        if let Some(stream) = stream
+            && heads.lock().is_unread()
+        {
+            Box::pin(unserved::linger(stream)).await;
         }
     }
 }

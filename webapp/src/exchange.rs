@@ -187,7 +187,7 @@ fn keeps_alive(head: &Parts) -> bool {
                 .is_ok_and(|line| line.split(',').any(|w| w.trim().eq_ignore_ascii_case(word)))
         })
     };
-    if head.version == Version::HTTP_11 { !says("close") } else { says("keep-alive") }
+    !says("close") && (head.version == Version::HTTP_11 || says("keep-alive"))
 }
 
 /// Once per client: a header that names somebody else comes with every one of its requests.

@@ -39,6 +39,8 @@ pub struct Heads {
     any: bool,
     /// The answer has no end of its own.
     stream: bool,
+    /// Bytes may have come that nobody reads.
+    unread: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,8 @@ pub struct Unserved {
     pub head: Vec<u8>,
     /// `head` is not all that came.
     pub cut: bool,
+    /// All of it came.
+    pub is_whole: bool,
     /// When its first byte came.
     pub began: Instant,
 }
@@ -180,6 +184,7 @@ impl Heads {
     /// The request was answered; with `close` nothing that follows is a head.
     pub fn answered(&mut self, close: bool) {
         self.request = Request::Answered;
+        self.unread |= self.phase == Phase::Unseen;
         if close {
             self.phase = Phase::Over;
         }
@@ -189,6 +194,11 @@ impl Heads {
     pub fn streams(&mut self) {
         self.answered(true);
         self.stream = true;
+    }
+
+    /// Closing at once would reset the connection: bytes may wait behind the last request.
+    pub fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// What the client sends is awaited by nobody, and when it closes its side it has left.
@@ -215,12 +225,19 @@ impl Heads {
             return None;
         }
         let began = self.began.take()?;
-        Some(Unserved { head: std::mem::take(&mut self.kept), cut: self.cut, began })
+        let is_whole = self.phase == Phase::Behind;
+        Some(Unserved { head: std::mem::take(&mut self.kept), cut: self.cut, is_whole, began })
     }
 
-    /// No request is under way: a head is awaited, or on its way.
-    pub fn is_waiting(&self) -> bool {
-        self.request == Request::Done
+    /// A server that stops need not wait: a head is awaited or on its way, or the answer has no end of
+    /// its own.
+    pub fn may_be_cut(&self) -> bool {
+        self.request == Request::Done || self.stream
+    }
+
+    /// Bytes that are written are of an answer to a request; else hyper refuses a head.
+    pub fn is_answering(&self) -> bool {
+        self.request != Request::Done || self.stream
     }
 
     /// Nothing came, or empty lines alone, which are no part of a head.
@@ -339,17 +356,17 @@ mod tests {
     fn a_request_is_over_when_its_answer_was_taken() {
         let mut heads = Heads::default();
         heads.flushed();
-        assert!(heads.is_waiting());
+        assert!(heads.may_be_cut());
         heads.push(GET, clock::now());
-        assert!(heads.is_waiting());
+        assert!(heads.may_be_cut());
         heads.parsed(Length::Known(0), clock::now());
         // hyper flushes at any time.
         heads.flushed();
-        assert!(!heads.is_waiting());
+        assert!(!heads.may_be_cut());
         heads.answered(false);
-        assert!(!heads.is_waiting());
+        assert!(!heads.may_be_cut());
         heads.flushed();
-        assert!(heads.is_waiting());
+        assert!(heads.may_be_cut());
     }
 
     #[test]

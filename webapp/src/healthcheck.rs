@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{clock, listen::Address};
+use crate::{
+    clock,
+    listen::{self, Address},
+};
 
 /// Connecting, asking and reading together.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -17,17 +20,18 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// # Errors
 /// Nobody answers, or the answer is no 200.
 pub fn check(address: &Address) -> io::Result<()> {
+    let deadline = clock::now() + DEADLINE;
     match address {
         Address::Tcp(address) => {
             let address = SocketAddr::new(reachable(address.ip()), address.port());
             let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
-            stream.set_write_timeout(Some(DEADLINE))?;
-            ask(stream, &address.to_string(), TcpStream::set_read_timeout)
+            stream.set_write_timeout(Some(left(deadline)?))?;
+            ask(stream, &address.to_string(), deadline, TcpStream::set_read_timeout)
         }
         Address::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_write_timeout(Some(DEADLINE))?;
-            ask(stream, "localhost", UnixStream::set_read_timeout)
+            let stream = listen::knock(path)?;
+            stream.set_write_timeout(Some(left(deadline)?))?;
+            ask(stream, "localhost", deadline, UnixStream::set_read_timeout)
         }
     }
 }
@@ -43,9 +47,9 @@ fn reachable(host: IpAddr) -> IpAddr {
 fn ask<S: Read + Write>(
     mut stream: S,
     host: &str,
+    deadline: Instant,
     set_read_timeout: impl Fn(&S, Option<Duration>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let deadline = clock::now() + DEADLINE;
     write!(stream, "GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let expected = b"HTTP/1.1 200 ";
     let mut answer = Vec::new();

@@ -39,6 +39,11 @@ impl Streams {
         Some(Place { _seat: seat, over: self.over.subscribe() })
     }
 
+    /// Whether they were ended.
+    pub fn is_over(&self) -> bool {
+        *self.over.borrow()
+    }
+
     /// Ends all of them, and those that come.
     pub fn end(&self) {
         self.over.send_replace(true);

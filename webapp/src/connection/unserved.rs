@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hyper::header;
+use parking_lot::Mutex;
 use shared::record::action;
 use slog::Level;
 use tokio::{
@@ -17,7 +19,7 @@ use crate::{
     exchange::tell_spoofed,
     finish::Unfinished,
     guard::{self, body, rate},
-    heads::Unserved,
+    heads::{Heads, Length, Unserved},
     record::{Entry, Event, Outcome, RawHead},
     refusal::{Kind, Refusal},
 };
@@ -43,46 +45,65 @@ pub(super) enum End<S> {
     Stopped,
 }
 
-pub(super) async fn end<S>(app: Arc<App>, peer: Peer, unserved: Unserved, end: End<S>)
+/// Records what came and was not served: one head, or with requests in a row those behind it too.
+pub(super) async fn end<S>(app: Arc<App>, peer: Peer, heads: &Mutex<Heads>, end: End<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let head = RawHead::read(&unserved.head);
-    let client = Client::identify(peer, &head.headers, &app.settings.proxies);
-    let entry = Entry::of_raw(&head, unserved.cut, client);
-    tell_spoofed(&app, client, &entry);
-    let now = clock::now();
-    let (action, reason, status, rule) = match end {
-        End::Refused(error, stream) => {
-            let is_head = entry.is_head();
-            let mut unfinished = Unfinished::new(Arc::clone(&app), entry, unserved.began);
-            let findings = unfinished.findings();
-            // Garbage is charged like everything else, and a block comes before its own answer.
-            let refusal =
-                match guard::charge(&app.limiter, client, rate::Kind::Request, findings, now) {
-                    Ok(()) => refusal(&error, &head),
-                    Err(limited) => limited,
-                };
-            let answer = unfinished.finish(Err(refusal));
-            if let Some(stream) = stream {
-                let bytes = encode(answer, is_head, &clock::http_date()).await;
-                let _late = timeout(ANSWER_TIME_MAX, send(stream, &bytes)).await;
-            }
+    let Some(mut unserved) = heads.lock().unserved() else { return };
+    let (action, rule) = match end {
+        End::Refused(error, stream) => return refuse(app, peer, &unserved, error, stream).await,
+        End::Foreign => (action::BAD_REQUEST, Some("http")),
+        End::Late => (action::HEADER_TIMEOUT, Some("http")),
+        End::Left | End::Stopped => (action::ABORTED, None),
+    };
+    loop {
+        let reason = match end {
+            End::Foreign => "preface of HTTP/2",
+            End::Late => "head did not arrive in time",
+            End::Stopped => "server stopped",
+            _ if unserved.is_whole => "client left before it was served",
+            _ => "client left during its head",
+        };
+        let head = RawHead::read(&unserved.head);
+        record(&app, peer, &unserved, &head, (action, reason, rule));
+        let mut heads = heads.lock();
+        if !unserved.is_whole || rule.is_some() {
             return;
         }
-        End::Foreign => (action::BAD_REQUEST, "preface of HTTP/2", None, Some("http")),
-        End::Late => (action::HEADER_TIMEOUT, "head did not arrive in time", None, Some("http")),
-        End::Left => (action::ABORTED, "client left during its head", Some(499), None),
-        End::Stopped => (action::ABORTED, "server stopped", Some(499), None),
-    };
+        heads.parsed(length(&head), clock::now());
+        match heads.unserved() {
+            Some(next) => unserved = next,
+            None => return,
+        }
+    }
+}
+
+fn length(head: &RawHead) -> Length {
+    if head.headers.contains_key(header::TRANSFER_ENCODING) {
+        return Length::Chunked;
+    }
+    Length::Known(body::declared(&head.headers).unwrap_or_default())
+}
+
+fn record(
+    app: &App,
+    peer: Peer,
+    unserved: &Unserved,
+    head: &RawHead,
+    (action, reason, rule): (&'static str, &'static str, Option<&'static str>),
+) {
     Counters::add(&app.counters.requests);
+    let client = Client::identify(peer, &head.headers, &app.settings.proxies);
+    let entry = Entry::of_raw(head, unserved.cut, client);
+    tell_spoofed(app, client, &entry);
     let mut event = Event {
         message: "request",
         action,
         outcome: Some(Outcome::Failure),
         reason: Some(reason),
-        duration: Some(clock::nanos(now.saturating_duration_since(unserved.began))),
-        status,
+        duration: Some(clock::nanos(clock::now().saturating_duration_since(unserved.began))),
+        status: rule.is_none().then_some(499),
         rule,
         entry: Some(&entry),
         ..Event::default()
@@ -92,6 +113,38 @@ where
     if rule.is_some() {
         event.message = "request refused";
         app.logs.suspicious.write(Level::Warning, at, &event);
+    }
+}
+
+async fn refuse<S>(
+    app: Arc<App>,
+    peer: Peer,
+    unserved: &Unserved,
+    error: hyper::Error,
+    stream: Option<S>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let head = RawHead::read(&unserved.head);
+    let client = Client::identify(peer, &head.headers, &app.settings.proxies);
+    let entry = Entry::of_raw(&head, unserved.cut, client);
+    tell_spoofed(&app, client, &entry);
+    let is_head = entry.is_head();
+    let mut unfinished = Unfinished::new(Arc::clone(&app), entry, unserved.began);
+    let findings = unfinished.findings();
+    // Garbage is charged like everything else, and a block comes before its own answer.
+    let charged = guard::charge(&app.limiter, client, rate::Kind::Request, findings, clock::now());
+    let refusal = charged.err().unwrap_or_else(|| refusal(&error, &head));
+    let answer = unfinished.finish(Err(refusal));
+    let Some(mut stream) = stream else { return };
+    let bytes = encode(answer, is_head, &clock::http_date()).await;
+    let sent = async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await
+    };
+    // A client that left meanwhile has its record all the same.
+    if let Ok(Ok(())) = timeout(ANSWER_TIME_MAX, sent).await {
+        linger(stream).await;
     }
 }
 
@@ -121,14 +174,13 @@ fn reason(error: &hyper::Error) -> &'static str {
     found.map_or("head is not HTTP", |(_, reason)| reason)
 }
 
-/// Sends it, and reads what still comes: closing with unread bytes resets the connection, and the
-/// client would see no answer at all (RFC 9112 §9.6).
-async fn send<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u8]) {
-    // A client that left meanwhile has its record all the same.
-    if stream.write_all(bytes).await.is_err() || stream.shutdown().await.is_err() {
-        return;
-    }
-    let mut rest = stream.take(body::DRAIN_BYTES_MAX);
-    let mut buffer = [0; 4_096];
-    while rest.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+/// Reads for a while what still comes: closing with unread bytes resets the connection, and the client
+/// would not see answers that are on their way (RFC 9112 §9.6).
+pub(super) async fn linger<S: AsyncRead + Unpin>(stream: S) {
+    let read = async {
+        let mut rest = stream.take(body::DRAIN_BYTES_MAX);
+        let mut buffer = [0; 4_096];
+        while rest.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    };
+    let _late = timeout(ANSWER_TIME_MAX, read).await;
 }

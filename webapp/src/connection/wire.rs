@@ -15,7 +15,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use crate::{clock, heads::Heads};
+use crate::{clock, heads::Heads, unsent::Share};
 
 /// How long a client may take for [`STALL_BYTES_MIN`] of its answer.
 const STALL_TIME_MAX: Duration = Duration::from_secs(30);
@@ -23,11 +23,17 @@ const STALL_TIME_MAX: Duration = Duration::from_secs(30);
 /// Fewer bytes than this in that time are a stall: a byte now and then is no progress.
 const STALL_BYTES_MIN: usize = 32 * 1_024;
 
+/// Bytes that the reader of a stream may send while it reads.
+const UNASKED_BYTES_MAX: usize = 4 * 1_024;
+
 pub(super) struct Wire<S> {
     stream: S,
     heads: Arc<Mutex<Heads>>,
     /// Runs while bytes wait that the client does not take.
     stall: Option<Stall>,
+    unsent: Share,
+    /// Bytes that came while a stream was sent.
+    unasked: usize,
     refused: bool,
 }
 
@@ -37,28 +43,35 @@ struct Stall {
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(stream: S, heads: Arc<Mutex<Heads>>) -> Self {
-        Self { stream, heads, stall: None, refused: false }
+    pub(super) fn new(stream: S, heads: Arc<Mutex<Heads>>, unsent: Share) -> Self {
+        Self { stream, heads, stall: None, unsent, unasked: 0, refused: false }
     }
 
-    /// The socket again, if hyper refused a head: its own answer was held back, and somebody must
-    /// give another.
-    pub(super) fn unanswered(self) -> Option<S> {
-        self.refused.then_some(self.stream)
+    /// hyper refused a head: its own answer was held back, and somebody must give another.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.refused
+    }
+
+    /// The socket again.
+    pub(super) fn into_stream(self) -> S {
+        self.stream
     }
 
     /// hyper answers a head that it cannot read with a bare status: no security headers, no reason.
-    /// All our answers name their request.
-    fn is_bare(bytes: &[u8]) -> bool {
-        let status = bytes.get(b"HTTP/1.1 ".len()..).unwrap_or_default();
-        [b"400", b"414", b"431"].iter().any(|bare| status.starts_with(*bare))
-            && !bytes.windows(12).any(|name| name == b"x-request-id")
+    /// What it writes while an answer of ours is under way is never that, whatever it looks like: a
+    /// part of an answer may be text of a stranger.
+    fn is_bare(&self, bytes: &[u8]) -> bool {
+        let is_refusal = [b"HTTP/1.1 400 ", b"HTTP/1.1 414 ", b"HTTP/1.1 431 "]
+            .iter()
+            .any(|refusal| bytes.starts_with(*refusal));
+        is_refusal && !self.heads.lock().is_answering()
     }
 
     fn or_stalled(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
+        waiting: usize,
     ) -> Poll<io::Result<usize>> {
         match (&written, &mut self.stall) {
             (Poll::Ready(Ok(bytes)), Some(stall)) => {
@@ -69,6 +82,9 @@ impl<S> Wire<S> {
                 written
             }
             (Poll::Ready(_), _) => written,
+            (Poll::Pending, _) if !self.unsent.hold(waiting) => {
+                Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()))
+            }
             (Poll::Pending, stall) => {
                 let stall = stall.get_or_insert_with(|| Stall {
                     over: Box::pin(sleep(STALL_TIME_MAX)),
@@ -83,7 +99,7 @@ impl<S> Wire<S> {
 
 impl<S: AsyncRead + Unpin> Wire<S> {
     /// hyper reads nothing while it answers, so it would not see that the reader of a stream has left
-    /// until some later write fails. Nothing that it still sends is a request.
+    /// until some later write fails. Nothing that it still sends is a request, nor read for long.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let mut bytes = [0; 1_024];
         loop {
@@ -92,8 +108,11 @@ impl<S: AsyncRead + Unpin> Wire<S> {
                 Ok(()) if buffer.filled().is_empty() => {
                     return Poll::Ready(io::ErrorKind::UnexpectedEof.into());
                 }
-                Ok(()) => {}
+                Ok(()) => self.unasked += buffer.filled().len(),
                 Err(error) => return Poll::Ready(error),
+            }
+            if self.unasked > UNASKED_BYTES_MAX {
+                return Poll::Ready(io::ErrorKind::InvalidData.into());
             }
         }
     }
@@ -121,17 +140,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if Self::is_bare(bytes) {
+        if self.is_bare(bytes) {
             self.refused = true;
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.or_stalled(cx, written)
+        self.or_stalled(cx, written, bytes.len())
     }
 
     /// hyper flushes when the client has taken all there is.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stall = None;
+        self.unsent.release();
         let is_stream = {
             let mut heads = self.heads.lock();
             heads.flushed();
@@ -156,13 +176,21 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+    use crate::{
+        heads::Length,
+        unsent::{UNSENT_BYTES_MAX, Unsent},
+    };
+
+    fn wire<S>(stream: S, unsent: &Arc<Unsent>) -> Wire<S> {
+        Wire::new(stream, Arc::default(), Share::new(Arc::clone(unsent)))
+    }
 
     /// A client that takes so many bytes every ten seconds of an answer that does not fit into its
     /// socket; whether it gets all of it.
     async fn is_served(bytes: usize) -> bool {
         const ANSWER: usize = 1 << 20;
         let (ours, mut theirs) = duplex(1_024);
-        let mut wire = Wire::new(ours, Arc::default());
+        let mut wire = wire(ours, &Arc::default());
         let client = tokio::spawn(async move {
             let mut buffer = vec![0; bytes];
             loop {
@@ -189,13 +217,55 @@ mod tests {
         assert!(is_served(STALL_BYTES_MIN / 2).await);
     }
 
+    #[tokio::test]
+    async fn an_answer_that_no_memory_is_left_for_is_let_go() {
+        let unsent = Arc::new(Unsent::default());
+        let mut others = Share::new(Arc::clone(&unsent));
+        assert!(others.hold(UNSENT_BYTES_MAX - 100));
+        let (ours, _deaf) = duplex(10);
+        let error = wire(ours, &unsent).write_all(&[b'x'; 200]).await.unwrap_err();
+        assert_eq!((error.kind(), unsent.shed()), (io::ErrorKind::OutOfMemory, 1));
+    }
+
+    /// What is held back of a write, as the connection stands.
+    #[track_caller]
+    fn check(prepare: impl Fn(&mut Heads), bytes: &str, held_back: bool) {
+        let wire = wire((), &Arc::default());
+        prepare(&mut wire.heads.lock());
+        assert_eq!(wire.is_bare(bytes.as_bytes()), held_back, "{bytes:?}");
+    }
+
     #[test]
-    fn hyper_s_own_answers_are_known_by_what_they_lack() {
-        let bare = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n";
-        let ours = b"HTTP/1.1 400 Bad Request\r\nx-request-id: 1\r\n\r\n";
-        assert!(Wire::<()>::is_bare(bare));
-        assert!(!Wire::<()>::is_bare(ours));
-        assert!(!Wire::<()>::is_bare(b"HTTP/1.1 200 OK\r\n\r\n"));
-        assert!(!Wire::<()>::is_bare(b""));
+    fn hyper_s_own_answers_alone_are_held_back() {
+        let bare = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n";
+        let chunk = "1ab\r\nid: 400\ndata: {}\n\n\r\n";
+        let idle = |_: &mut Heads| {};
+        let asked = |heads: &mut Heads| {
+            heads.parsed(Length::Known(0), clock::now());
+        };
+        let answered = |heads: &mut Heads| {
+            heads.parsed(Length::Known(0), clock::now());
+            heads.answered(false);
+        };
+        let taken = |heads: &mut Heads| {
+            heads.parsed(Length::Known(0), clock::now());
+            heads.answered(false);
+            heads.flushed();
+        };
+        let streams = |heads: &mut Heads| {
+            heads.parsed(Length::Known(0), clock::now());
+            heads.streams();
+            heads.flushed();
+        };
+        check(idle, bare, true);
+        check(taken, bare, true);
+        // The rest of an answer begins anywhere, and may say anything.
+        check(asked, bare, false);
+        check(answered, bare, false);
+        check(streams, bare, false);
+        check(streams, chunk, false);
+        for other in ["", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n", chunk] {
+            check(idle, other, false);
+        }
     }
 }

@@ -82,6 +82,7 @@ where
 
 impl<B> Drop for Streamed<B> {
     fn drop(&mut self) {
-        self.end(&End::Left);
+        let stopped = self.unfinished.app.streams.is_over();
+        self.end(if stopped { &End::Stopped } else { &End::Left });
     }
 }

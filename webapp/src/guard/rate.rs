@@ -52,13 +52,13 @@ impl Limiter {
         self.shards[shard].lock().take(key, self.since_epoch(now))
     }
 
-    /// Tidies a little, and hands over the blocks that have ended since the last call.
+    /// Tidies a little, and hands over blocks that have ended, some at a time: whoever tells them has
+    /// room for so many.
     pub fn sweep(&self, now: Instant, mut tell: impl FnMut(Ended)) {
         let now = self.since_epoch(now);
         let mut ended = Vec::new();
         for shard in &self.shards {
-            // In goes: many blocks may end at once, and requests wait for the lock meanwhile.
-            while shard.lock().sweep(now, &mut ended) {}
+            shard.lock().sweep(now, &mut ended);
             ended.drain(..).for_each(&mut tell);
         }
     }

@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::fs::OFlags;
+
 use super::tally::{Loss, Tally};
 
 /// Bytes that wait for a disk that cannot take them.
@@ -242,8 +244,14 @@ impl LogFile {
         }
         match fs::rename(&self.path, rotated(1)) {
             Ok(()) => self.reopen(now),
-            // Better a file that is too long than lines that are lost.
-            Err(error) => self.tally.fail(error.to_string()),
+            // Better a file that is too long than lines that are lost. The others go back: shifted
+            // with every try, they would soon be gone.
+            Err(error) => {
+                for n in 1..ROTATED_MAX {
+                    fs::rename(rotated(n + 1), rotated(n)).ok();
+                }
+                self.tally.fail(error.to_string());
+            }
         }
     }
 }
@@ -260,7 +268,15 @@ impl Opened {
 }
 
 fn open(path: &Path) -> io::Result<Opened> {
-    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
+    // Without blocking: a pipe that was put there and is full would stop the writer for good.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .custom_flags(flags)
+        .open(path)?;
     let metadata = file.metadata()?;
     let mut last = [b'\n'];
     if let Some(at) = metadata.len().checked_sub(1) {

@@ -20,6 +20,9 @@ const REFUSED_QUERY_BYTES_MAX: usize = 16_384;
 /// Most characters of a method.
 const METHOD_CHARS_MAX: usize = 32;
 
+/// Most bytes of a query in JSON: the longest that is accepted, each byte of it escaped.
+const QUERY_JSON_BYTES_MAX: usize = 2 * REFUSED_QUERY_BYTES_MAX;
+
 /// Who asked for what.
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
@@ -67,9 +70,12 @@ impl Entry {
         };
         entry.method(&head.method);
         if !head.target.is_empty() {
-            let (path, query) = match head.target.split_once('?') {
+            // It may be a whole URL, with a user and a fragment that no readable target has.
+            let target = redact_referrer(&head.target);
+            entry.query_odd_secret |= target.odd_secret;
+            let (path, query) = match target.text.split_once('?') {
                 Some((path, query)) => (path, Some(query)),
-                None => (head.target.as_str(), None),
+                None => (target.text.as_str(), None),
             };
             entry.target(path, query);
         }
@@ -127,7 +133,10 @@ impl Entry {
             let redacted = redact(query.get(..end).unwrap_or_default());
             self.query_duplicate = redacted.duplicate;
             self.query_odd_secret |= redacted.odd_secret;
-            self.query = Some(redacted.text);
+            // What hides is longer once it is spelled out, and so is a redacted value.
+            let (query, cut) = text::cut_to(&redacted.text, usize::MAX, QUERY_JSON_BYTES_MAX);
+            self.truncated |= cut;
+            self.query = Some(query);
         }
     }
 

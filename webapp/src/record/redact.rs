@@ -69,16 +69,27 @@ pub fn redact_referrer(raw: &str) -> Redacted {
     redacted
 }
 
-/// `scheme://user:password@host/path` (RFC 3986 §3.2.1)
+/// `scheme://user:password@host/path` (RFC 3986 §3.2.1), and what browsers read like it: any number of
+/// slashes, in either direction.
 fn redact_user(page: &str) -> Redacted {
-    let as_it_is = || Redacted { text: text::sanitise(page), ..Redacted::default() };
-    let Some((scheme, rest)) = page.split_once("//") else { return as_it_is() };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let Some((user, host)) = authority.rsplit_once('@') else { return as_it_is() };
-    Redacted {
-        text: text::sanitise(&format!("{scheme}//[redacted]@{host}{path}")),
-        odd_secret: !user.split(':').all(|part| is_token_shaped(&decode(part))),
-        ..Redacted::default()
+    let is_slash = |c: char| matches!(c, '/' | '\\');
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let behind_scheme = match page.split_once(':') {
+        Some((scheme, rest)) if scheme.chars().all(is_scheme) => rest,
+        _ => page,
+    };
+    let authority_on = behind_scheme.trim_start_matches(is_slash);
+    let slashes = behind_scheme.len() - authority_on.len();
+    let (before, rest) = page.split_at(page.len() - authority_on.len());
+    let (authority, path) = rest.split_at(rest.find(is_slash).unwrap_or(rest.len()));
+    let has_scheme = behind_scheme.len() < page.len();
+    match authority.rsplit_once('@') {
+        Some((user, host)) if slashes > usize::from(!has_scheme) => Redacted {
+            text: text::sanitise(&format!("{before}[redacted]@{host}{path}")),
+            odd_secret: !user.split(':').all(|part| is_token_shaped(&decode(part))),
+            ..Redacted::default()
+        },
+        _ => Redacted { text: text::sanitise(page), ..Redacted::default() },
     }
 }
 
@@ -108,8 +119,17 @@ fn secrecy(key: &str) -> Secrecy {
     }
 }
 
-/// `[A-Za-z0-9._~+/=-]`, no leading slash, no `..`, no `//`: paths are not tokens.
+/// `[A-Za-z0-9._~+/=-]`, no leading slash, no `..`, no `//`: paths are not tokens. A scheme may stand
+/// before it, as in `Authorization`.
 fn is_token_shaped(value: &str) -> bool {
+    let value = match value.split_once(' ') {
+        Some((scheme, token))
+            if ["basic", "bearer"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) =>
+        {
+            token
+        }
+        _ => value,
+    };
     value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~+/=-".contains(&b))
         && !value.starts_with('/')
         && !value.contains("..")
@@ -187,6 +207,13 @@ mod tests {
             ("https://u:SeCrEt@x/", "https://[redacted]@x/"),
             ("https://SeCrEt@x:80?a", "https://[redacted]@x:80?a"),
             ("//u:SeCrEt@x/a", "//[redacted]@x/a"),
+            ("http:/u:SeCrEt@x/", "http:/[redacted]@x/"),
+            ("http:\\\\u:SeCrEt@x\\a", "http:\\\\[redacted]@x\\a"),
+            ("http:///u:SeCrEt@x/", "http:///[redacted]@x/"),
+            ("http://x/?authorization=Basic%20SeCrEt==", "http://x/?authorization=[redacted]"),
+            ("http://x/?token=bearer SeCrEt", "http://x/?token=[redacted]"),
+            ("/@me", "/@me"),
+            ("/a//b@c", "/a//b@c"),
             ("https://x/@a", "https://x/@a"),
             ("https://x?a=b@c", "https://x?a=b@c"),
         ] {

@@ -10,7 +10,14 @@ const JSON_BYTES_MAX: usize = 1_536;
 
 /// Characters that JSON leaves as they are and that hide or turn around what stands beside them.
 fn hides(c: char) -> bool {
-    matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c,
+        '\u{7f}'..='\u{9f}'
+        | '\u{61c}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{feff}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 /// ASCII that nothing here changes: nearly all text that comes. No early end: so the compiler looks at
@@ -33,19 +40,24 @@ pub(super) fn sanitise(text: &str) -> String {
 
 /// Spells out what hides, and cuts to the limit; whether something was cut.
 pub(super) fn cut(text: &str) -> (String, bool) {
+    cut_to(text, CHARS_MAX, JSON_BYTES_MAX)
+}
+
+/// The same to limits of its own.
+pub(super) fn cut_to(text: &str, chars_max: usize, json_bytes_max: usize) -> (String, bool) {
     if text.len() <= CHARS_MAX && is_plain(text) {
         return (text.to_owned(), false);
     }
-    let mut clean = String::with_capacity(text.len().min(CHARS_MAX));
+    let mut clean = String::with_capacity(text.len().min(chars_max));
     let mut json_bytes = 0;
     for (chars, c) in text.chars().enumerate() {
         json_bytes += match c {
             '"' | '\\' => 2,
-            c if hides(c) => 9,
+            c if hides(c) => 10,
             c if c.is_ascii_control() => 6,
             c => c.len_utf8(),
         };
-        if chars == CHARS_MAX || json_bytes > JSON_BYTES_MAX {
+        if chars == chars_max || json_bytes > json_bytes_max {
             return (clean, true);
         }
         push(&mut clean, c);
@@ -73,6 +85,8 @@ mod tests {
         for (text, clean) in [
             ("plain é ü", "plain é ü"),
             ("a\u{7f}b", "a\\u{7f}b"),
+            ("a\u{200f}b\u{feff}", "a\\u{200f}b\\u{feff}"),
+            ("\u{e0041}", "\\u{e0041}"),
             ("\u{9b}31m", "\\u{9b}31m"),
             ("a\u{202e}b", "a\\u{202e}b"),
             ("a\u{2028}b\u{2069}", "a\\u{2028}b\\u{2069}"),

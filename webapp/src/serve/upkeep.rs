@@ -125,7 +125,7 @@ fn beat(app: &App, told: &mut Strain) {
         |counter: &std::sync::atomic::AtomicU64| Extra::Count(counter.load(Ordering::Relaxed));
     let counters = &app.counters;
     let strain = Strain {
-        shed: counters.connections_shed.load(Ordering::Relaxed),
+        shed: counters.connections_shed.load(Ordering::Relaxed) + app.unsent.shed(),
         evicted: usage.evicted_live,
     };
     let reason = strain.since(std::mem::replace(told, strain));

@@ -1,6 +1,6 @@
 //! One setting as written in; its value, or a fault and the default, out.
 
-use std::{fs, time::Duration};
+use std::{fs, io, time::Duration};
 
 use super::fault::Faults;
 use crate::origin::Origin;
@@ -63,8 +63,11 @@ pub(super) fn switch(
     }
 }
 
+/// Most bytes of a file that a setting names.
+const FILE_BYTES_MAX: u64 = 65_536;
+
 pub(super) fn file(faults: &mut Faults, variable: &'static str, path: &str) -> Option<String> {
-    fs::read_to_string(path)
+    read(path)
         .inspect_err(|error| {
             faults.add(
                 variable,
@@ -73,6 +76,18 @@ pub(super) fn file(faults: &mut Faults, variable: &'static str, path: &str) -> O
             );
         })
         .ok()
+}
+
+/// A pipe that nobody writes to would hold up the start, and so would a device without an end.
+fn read(path: &str) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    }
+    fs::read_to_string(path)
 }
 
 pub(super) fn list(written: &Option<String>) -> impl Iterator<Item = &str> {

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap, VecDeque},
     ops::Add,
 };
 
@@ -29,6 +29,9 @@ const LOOKS_MAX: usize = 16;
 
 /// Clients that one go of a sweep looks at.
 const SWEEP_LOOKS_MAX: usize = 1_024;
+
+/// Blocks that one sweep of a shard hands over: with eight shards half of what waits for suspicious.log.
+const SWEEP_ENDED_MAX: usize = 512;
 
 /// When a block ends.
 type End = Reverse<(u64, Key)>;
@@ -81,7 +84,7 @@ pub(super) struct Table {
     bytes: u64,
     evicted_live: u64,
     /// Blocks that have ended, until the next sweep.
-    ended: Vec<Ended>,
+    ended: VecDeque<Ended>,
 }
 
 impl Table {
@@ -96,7 +99,7 @@ impl Table {
             hand: 0,
             bytes: 0,
             evicted_live: 0,
-            ended: Vec::new(),
+            ended: VecDeque::new(),
         }
     }
 
@@ -123,10 +126,9 @@ impl Table {
         verdict
     }
 
-    /// Tidies a little, and hands over the blocks that have ended since the last call. Whether there
-    /// is more to do at once.
-    pub(super) fn sweep(&mut self, now: u64, ended: &mut Vec<Ended>) -> bool {
-        let more = self.end_due(now, SWEEP_LOOKS_MAX);
+    /// Tidies a little, and hands over blocks that have ended, the first ones first.
+    pub(super) fn sweep(&mut self, now: u64, ended: &mut Vec<Ended>) {
+        self.end_due(now, SWEEP_ENDED_MAX);
         for _ in 0..SWEEP_LOOKS_MAX.min(self.open()) {
             let at = self.next_open();
             self.settle(at, now);
@@ -136,9 +138,9 @@ impl Table {
                 self.hand -= 1;
             }
         }
-        self.bytes -= ENDED_BYTES * self.ended.len() as u64;
-        ended.append(&mut std::mem::take(&mut self.ended));
-        more
+        let told = self.ended.len().min(SWEEP_ENDED_MAX);
+        ended.extend(self.ended.drain(..told));
+        self.bytes -= ENDED_BYTES * told as u64;
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -170,23 +172,22 @@ impl Table {
     }
 
     fn tell(&mut self, ended: Ended) {
-        self.ended.push(ended);
+        self.ended.push_back(ended);
         self.bytes += ENDED_BYTES;
     }
 
-    /// Ends blocks that are over, so many at most; whether there are more of them.
-    fn end_due(&mut self, now: u64, most: usize) -> bool {
+    /// Ends blocks that are over, so many at most.
+    fn end_due(&mut self, now: u64, most: usize) {
         for _ in 0..most {
-            let Some(Reverse((end, key))) = self.ends.peek().copied() else { return false };
+            let Some(Reverse((end, key))) = self.ends.peek().copied() else { return };
             if now < end {
-                return false;
+                return;
             }
             self.ends.pop();
             if let Some(at) = self.index.get(&key) {
                 self.settle(*at as usize, now);
             }
         }
-        true
     }
 
     fn insert(&mut self, key: Key) -> usize {
