@@ -1,5 +1,5 @@
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     sync::mpsc::{self, Receiver},
@@ -209,6 +209,29 @@ fn a_client_that_leaves_is_noticed_at_once_and_leaves_a_record() {
     }
 }
 
+/// The numbers of hyper's refusals, where a refusal has its status: in a chunk of three digits.
+#[test]
+fn no_alert_passes_for_a_refusal() {
+    let (webapp, sentinel) = start();
+    let (mut client, mut asked) = open(&webapp, &sentinel);
+    for seq in [400, 414, 431] {
+        let event = format!("id: {seq}\ndata: {{\"text\":\"{}\"}}\n\n", "x".repeat(300));
+        asked.tell(&event);
+        client.hears(&event);
+    }
+}
+
+#[test]
+fn a_reader_that_talks_is_let_go() {
+    let (webapp, sentinel) = start();
+    let (client, asked) = open(&webapp, &sentinel);
+    let mut talker = client.reader.get_ref();
+    // Until the connection breaks.
+    while talker.write_all(&[b'x'; 10_000]).is_ok() {}
+    asked.hangs_up();
+    webapp.record("requests", |r| r.reason.as_deref() == Some("client left"));
+}
+
 impl Listening {
     /// The connection ends before the answer does.
     #[track_caller]
@@ -250,23 +273,28 @@ fn what_sentinel_must_not_send_ends_it_and_is_told_in_the_errors() {
 fn a_stop_ends_streams_at_once() {
     let (mut webapp, sentinel) = start();
     let (client, asked) = open(&webapp, &sentinel);
-    // One that reads nothing must not be waited for either.
+    // One that reads nothing is not waited for until it does.
     let (_deaf, mut loud) = open(&webapp, &sentinel);
-    let deafened = thread::spawn(move || {
-        let event = format!("id: 1\ndata: {{\"a\":\"{}\"}}\n\n", "x".repeat(60_000));
-        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
-        // Until webapp has hung up.
-        while loud.stream.write_all(chunk.as_bytes()).is_ok() {}
-    });
+    let event = format!("id: 1\ndata: {{\"a\":\"{}\"}}\n\n", "x".repeat(60_000));
+    let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+    // Until every buffer on the way is full.
+    loud.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let full = loop {
+        if let Err(error) = loud.stream.write_all(chunk.as_bytes()) {
+            break error.kind();
+        }
+    };
+    assert_eq!(full, ErrorKind::WouldBlock);
     webapp.signal(Signal::TERM);
     client.ends();
     asked.hangs_up();
     assert_eq!(webapp.wait().code(), Some(0));
-    deafened.join().unwrap();
     let records = webapp.records("requests");
     assert_eq!(records.len(), 2, "{records:?}");
-    assert!(records.iter().all(|r| (r.action.as_str(), r.status_code) == ("request", Some(200))));
-    assert!(records.iter().any(|r| r.reason.as_deref() == Some("server stopped")));
+    for record in records {
+        let words = (record.action.as_str(), record.status_code, record.reason.as_deref());
+        assert_eq!(words, ("request", Some(200), Some("server stopped")));
+    }
 }
 
 #[test]
