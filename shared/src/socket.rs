@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 /// Longest path a unix socket can be bound to on Linux, in bytes (`sun_path` less its NUL; unix(7)).
 pub const PATH_BYTES_MAX: usize = 107;
 
+/// Largest answer of [`ALERTS`], in bytes: a page ends before it. An alert that is larger by itself
+/// comes alone.
+pub const ANSWER_BYTES_MAX: usize = 1 << 20;
+
 /// Recent alerts: `limit`, `after_seq`, `since`, `level`, `rule`, `status`, `group.FIELD`.
 pub const ALERTS: &str = "/v1/alerts";
 

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use shared::socket::ANSWER_BYTES_MAX;
 use tokio::{sync::watch, time::timeout};
 
 pub use events::Events;
@@ -22,9 +23,6 @@ use talk::Talk;
 
 /// Connecting, asking and reading together.
 const DEADLINE: Duration = Duration::from_millis(500);
-
-/// Largest answer.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Different questions in flight.
 const QUESTIONS_MAX: usize = 64;

@@ -10,6 +10,7 @@ use std::{
 use shared::{
     Alert,
     alert::{Level, Status},
+    socket::ANSWER_BYTES_MAX,
 };
 
 use crate::time::Timestamp;
@@ -19,6 +20,9 @@ pub const RING_ALERTS_MAX: usize = 1_000;
 
 /// How much of `alerts.log` is read at start to fill the ring, in bytes.
 const WARM_BYTES_MAX: u64 = 8 << 20;
+
+/// Most bytes of an answer without its alerts.
+const FRAME_BYTES_MAX: usize = r#"{"alerts":[],"next_after_seq":18446744073709551615}"#.len();
 
 /// An alert and its line.
 #[derive(Debug)]
@@ -136,22 +140,37 @@ impl Ring {
         self.kept.range(from..).map(|kept| (&kept.alert, kept.json.as_str()))
     }
 
-    /// The alerts a query asks for as one JSON object, `next_after_seq` being where to go on.
+    /// The alerts a query asks for as one JSON object of at most [`ANSWER_BYTES_MAX`], `next_after_seq`
+    /// being where to go on.
     pub fn answer(&self, query: &Query) -> String {
-        let fits = |kept: &&Kept| query.matches(&kept.alert);
-        let found: Vec<&Kept> = match query.after_seq {
-            Some(_) => self.kept.iter().filter(fits).take(query.limit).collect(),
-            None => self.kept.iter().rev().filter(fits).take(query.limit).collect(),
+        let (page, is_full) = match query.after_seq {
+            Some(_) => page(self.kept.iter(), query),
+            None => page(self.kept.iter().rev(), query),
         };
-        // With a full page there may be more behind it; else all there is has been seen.
-        let next = match query.after_seq {
-            Some(_) if found.len() == query.limit => found.last().map(|kept| kept.alert.seq),
-            _ => None,
+        let next = match (query.after_seq, page.last()) {
+            (Some(_), Some(last)) if is_full => last.alert.seq,
+            // All there is has been seen.
+            (after, _) => self.last_seq.max(after.unwrap_or(0)),
         };
-        let next = next.unwrap_or_else(|| self.last_seq.max(query.after_seq.unwrap_or(0)));
-        let alerts: Vec<&str> = found.iter().map(|kept| kept.json.as_str()).collect();
+        let alerts: Vec<&str> = page.iter().map(|kept| kept.json.as_str()).collect();
         format!("{{\"alerts\":[{}],\"next_after_seq\":{next}}}", alerts.join(","))
     }
+}
+
+/// The first alerts that a query asks for, at least one if there is one, and whether more are behind.
+fn page<'a>(kept: impl Iterator<Item = &'a Kept>, query: &Query) -> (Vec<&'a Kept>, bool) {
+    let mut page = Vec::new();
+    let mut bytes = FRAME_BYTES_MAX;
+    for kept in kept.filter(|kept| query.matches(&kept.alert)) {
+        let comma = usize::from(!page.is_empty());
+        bytes = bytes.saturating_add(comma + kept.json.len());
+        // One that is too large by itself must not keep those behind it from being seen.
+        if page.len() >= query.limit || (bytes > ANSWER_BYTES_MAX && !page.is_empty()) {
+            return (page, true);
+        }
+        page.push(kept);
+    }
+    (page, false)
 }
 
 impl Query {
@@ -170,6 +189,8 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     fn ring(count: u64) -> Ring {
@@ -261,5 +282,73 @@ mod tests {
         std::fs::write(&path, format!("torn\"}}\n{}\n{{\"seq\":", lines.join("\n"))).unwrap();
         let warmed = Ring::warmed(&path).unwrap();
         assert_eq!(warmed.answer(&Query::default()), ring.answer(&Query::default()));
+    }
+
+    /// Bytes of an alert's line: many small ones, some that fill a page by themselves.
+    fn bytes() -> impl Strategy<Value = usize> {
+        prop_oneof![
+            40 => 0_usize..4_000,
+            4 => 0_usize..200_000,
+            1 => ANSWER_BYTES_MAX - 200..ANSWER_BYTES_MAX + 200,
+        ]
+    }
+
+    /// The `seq` of each alert of an answer, and where to go on.
+    fn seen(answer: &str) -> (Vec<u64>, u64) {
+        #[derive(serde::Deserialize)]
+        struct Seen {
+            alerts: Vec<Numbered>,
+            next_after_seq: u64,
+        }
+        #[derive(serde::Deserialize)]
+        struct Numbered {
+            seq: u64,
+        }
+        let seen: Seen = serde_json::from_str(answer).unwrap();
+        (seen.alerts.iter().map(|alert| alert.seq).collect(), seen.next_after_seq)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn pages_end_within_their_bytes_and_show_each_alert_once(
+            sizes in vec(bytes(), 0..500),
+            limit in prop_oneof![1_usize..20, 1_usize..=1_000],
+        ) {
+            let mut alert = ring(1).kept[0].alert.clone();
+            let mut ring = Ring::default();
+            let mut lines = Vec::new();
+            for (seq, size) in (1..).zip(&sizes) {
+                alert.seq = seq;
+                lines.push(format!(r#"{{"seq":{seq},"pad":"{}"}}"#, "x".repeat(*size)));
+                ring.push(alert.clone(), lines.last().unwrap());
+            }
+            let all: Vec<u64> = (1..).take(sizes.len()).collect();
+            let (mut shown, mut after) = (Vec::new(), 0);
+            loop {
+                let answer = ring.answer(&Query { limit, after_seq: Some(after), ..Query::default() });
+                let (page, next) = seen(&answer);
+                if page.is_empty() {
+                    prop_assert_eq!(next, ring.last_seq());
+                    break;
+                }
+                prop_assert!(page.len() <= limit);
+                prop_assert!(answer.len() <= ANSWER_BYTES_MAX || page.len() == 1);
+                prop_assert_eq!(Some(&next), page.last());
+                after = next;
+                shown.extend(page.iter().copied());
+                if let Some(line) = lines.get(shown.len()) && page.len() < limit {
+                    // No page is shorter than it must be, but for the digits of a number.
+                    prop_assert!(answer.len() + 1 + line.len() + 20 > ANSWER_BYTES_MAX);
+                }
+            }
+            prop_assert_eq!(&shown, &all);
+
+            let answer = ring.answer(&Query { limit, ..Query::default() });
+            let (page, next) = seen(&answer);
+            prop_assert!(answer.len() <= ANSWER_BYTES_MAX || page.len() == 1);
+            prop_assert!(page.iter().eq(all.iter().rev().take(page.len())));
+            prop_assert_eq!((page.is_empty(), next), (all.is_empty(), ring.last_seq()));
+        }
     }
 }

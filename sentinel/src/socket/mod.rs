@@ -8,19 +8,18 @@ mod cursor;
 mod stream;
 
 use std::{
-    convert::Infallible,
-    fs, io,
-    os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
-        net::UnixStream as Probe,
-    },
-    path::Path,
-    sync::Arc,
+    convert::Infallible, fs, io, os::unix::fs::FileTypeExt as _, path::Path, sync::Arc,
     time::Duration,
 };
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::{
+    fs::Mode,
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+    process::umask,
+};
 use shared::socket::PATH_BYTES_MAX;
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -43,7 +42,7 @@ const END_TIME_MAX: Duration = Duration::from_secs(1);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 const BUFFER_BYTES_MAX: usize = 16 << 10;
 
-/// Binds the socket, mode 0660.
+/// Binds the socket, mode 0660. For a process that has one thread yet.
 ///
 /// # Errors
 /// The path is too long, somebody answers there, or it cannot be bound.
@@ -57,8 +56,9 @@ pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
         )));
     }
     let failed = |error: io::Error| Failure::at("listen on", path, &error);
-    match Probe::connect(path) {
-        Ok(_) => {
+    match probe(path) {
+        // With all its places taken, somebody who hangs is still somebody.
+        Ok(()) | Err(Errno::AGAIN) => {
             return Err(Failure::Io(format!(
                 "somebody answers on {}: stop that sentinel, or give this one a --socket \
                  (SENTINEL_SOCKET) of its own",
@@ -67,7 +67,7 @@ pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
         }
         // Nobody listens: it was left behind. Another kind of file refuses a connection too, and is
         // not ours to remove.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+        Err(Errno::CONNREFUSED) => {
             let found = fs::symlink_metadata(path).map_err(failed)?;
             if !found.file_type().is_socket() {
                 return Err(Failure::Io(format!(
@@ -79,9 +79,18 @@ pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
         }
         Err(_) => {}
     }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
-    Ok(listener)
+    // Not a mode that is set afterwards: anybody could connect before. The mask is the whole process's.
+    let mask = umask(Mode::from_raw_mode(0o117));
+    let listener = UnixListener::bind(path);
+    umask(mask);
+    listener.map_err(failed)
+}
+
+/// Connects, and never waits for a place.
+fn probe(path: &Path) -> Result<(), Errno> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)
 }
 
 /// Answers until the board says that no alert will follow, and streams have told the last of them.
@@ -122,4 +131,27 @@ async fn answer(stream: UnixStream, asked: Asked) {
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(Stalling::new(stream)), service);
     drop(connection.await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::net::UnixListener as Hung, sync::mpsc, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_sentinel_that_hangs_with_all_its_places_taken_is_somebody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.sock");
+        let hung = Hung::bind(&path).unwrap();
+        // As few as there can be.
+        rustix::net::listen(&hung, 0).unwrap();
+        // One that has left keeps its place until it is accepted.
+        let places = (0..100).take_while(|_| probe(&path).is_ok()).count();
+        assert_eq!((places < 100, probe(&path)), (true, Err(Errno::AGAIN)));
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || tell.send(bind(&path).map(drop)));
+        let failure = told.recv_timeout(Duration::from_secs(20)).expect("it ends").unwrap_err();
+        assert!(failure.to_string().contains("somebody answers"), "{failure}");
+    }
 }
