@@ -10,6 +10,8 @@ use std::{
     process::Child,
 };
 
+use socket2::{Domain, SockAddr, Socket, Type};
+
 use crate::sandbox::{Sandbox, until};
 
 const GET: &[u8] =
@@ -76,6 +78,18 @@ fn what_is_no_socket_is_left_alone() {
     fs::write(sandbox.path("webapp.sock"), "precious").unwrap();
     assert_eq!(sandbox.output().status.code(), Some(3));
     assert_eq!(fs::read_to_string(sandbox.path("webapp.sock")).unwrap(), "precious");
+    let health = sandbox.command().arg("healthcheck").output().unwrap();
+    assert_eq!(health.status.code(), Some(1));
+}
+
+#[test]
+fn a_listener_that_hangs_holds_nobody_up() {
+    let sandbox = sandbox();
+    let hangs = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    hangs.bind(&SockAddr::unix(sandbox.path("webapp.sock")).unwrap()).unwrap();
+    hangs.listen(0).unwrap();
+    let _waiting = UnixStream::connect(sandbox.path("webapp.sock")).unwrap();
+    assert_eq!(sandbox.output().status.code(), Some(3));
     let health = sandbox.command().arg("healthcheck").output().unwrap();
     assert_eq!(health.status.code(), Some(1));
 }

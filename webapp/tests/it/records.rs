@@ -1,4 +1,9 @@
-use std::{collections::HashSet, io::Write, net::Shutdown, os::unix::net::UnixListener};
+use std::{
+    collections::HashSet,
+    io::{Read, Write},
+    net::Shutdown,
+    os::unix::net::UnixListener,
+};
 
 use crate::{http, sandbox::Sandbox};
 
@@ -59,6 +64,72 @@ fn heads_that_are_too_large_or_no_http() {
     assert_eq!(record.action, "bad_request");
     assert_eq!(webapp.send("\r\r\r").status, 400);
     webapp.counts("requests", 4);
+}
+
+/// A sentinel that says nothing holds the first request up; three wait behind it, the last in pieces.
+#[test]
+fn requests_that_wait_behind_another_are_recorded_when_nobody_will_serve_them() {
+    let sandbox = Sandbox::new().unlimited();
+    let socket = sandbox.path("sentinel.sock");
+    let _silent = UnixListener::bind(&socket).unwrap();
+    let webapp = sandbox.env("SENTINEL_SOCKET", socket).start();
+    let mut stream = http::connect(webapp.address);
+    let first = "GET /alerts HTTP/1.1\r\nHost: a\r\n\r\n";
+    let rest = "POST /second HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\
+                GET /third?q=%3Cscript%3E HTTP/1.1\r\nHost: a\r\n\r\nGET /fourth HTTP/1.1\r\nHo";
+    stream.write_all(format!("{first}{rest}").as_bytes()).unwrap();
+    socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(stream);
+    webapp.counts("requests", 4);
+    let reason = |path| {
+        let record = webapp.record("requests", |r| r.path.as_deref() == Some(path));
+        (record.action, record.reason.unwrap())
+    };
+    let aborted = |reason: &str| ("aborted".to_owned(), reason.to_owned());
+    assert_eq!(reason("/second"), aborted("client left before it was served"));
+    assert_eq!(reason("/third"), aborted("client left before it was served"));
+    assert_eq!(reason("/fourth"), aborted("client left during its head"));
+}
+
+#[test]
+fn answers_arrive_though_too_many_requests_wait_behind_them() {
+    let webapp = Sandbox::new().unlimited().start();
+    for _ in 0..10 {
+        let mut stream = http::connect(webapp.address);
+        let many = "GET /nope HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000);
+        stream.write_all(many.as_bytes()).unwrap();
+        let mut answers = String::new();
+        // A reset would be an error here.
+        stream.read_to_string(&mut answers).unwrap();
+        assert!(answers.starts_with("HTTP/1.1 404"));
+    }
+}
+
+#[test]
+fn a_target_that_hyper_refuses_keeps_its_secrets_too() {
+    let webapp = Sandbox::new().start();
+    for (target, path) in [
+        ("http://u:hunter2@a/<", "http://[redacted]@a/<"),
+        ("/<#token=hunter2", "/<#token=[redacted]"),
+    ] {
+        assert_eq!(webapp.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).status, 400);
+        webapp.record("requests", |r| r.path.as_deref() == Some(path));
+    }
+    assert!(!webapp.sandbox.log("requests").contains("hunter2"));
+}
+
+#[test]
+fn what_grows_when_it_is_spelled_out_stays_within_its_bounds() {
+    let webapp = Sandbox::new().unlimited().start();
+    let agent = "\u{9b}".repeat(2_000);
+    let headers = [("User-Agent", agent.as_str()), ("Referer", agent.as_str())];
+    for query in ["\u{9b}".repeat(8_000), "\u{202e}".repeat(5_000), "pwd=x&".repeat(2_700)] {
+        assert_eq!(webapp.request("GET", &format!("/?{query}"), &headers).status, 400);
+    }
+    // Reading them checks their length.
+    webapp.counts("requests", 3);
+    webapp.counts("suspicious", 3);
+    assert!(webapp.records("requests").iter().all(|record| record.truncated));
 }
 
 #[test]

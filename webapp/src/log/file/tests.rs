@@ -8,6 +8,8 @@ use std::{
 
 use proptest::prelude::*;
 
+use rustix::fs::FileType;
+
 use super::*;
 use crate::clock;
 
@@ -306,4 +308,19 @@ fn a_line_that_was_begun_is_ended_unless_somebody_wrote_behind_it() {
         bench.check("x.log", expected);
         assert_eq!((bench.tally.written(), bench.tally.dropped()), (2, 0));
     }
+}
+
+#[test]
+fn a_pipe_in_its_place_holds_nobody_up() {
+    let mut bench = Bench::new();
+    let mode = rustix::fs::Mode::from_raw_mode(0o640);
+    rustix::fs::mknodat(rustix::fs::CWD, bench.path("x.log"), FileType::Fifo, mode, 0).unwrap();
+    let mut file = bench.open(1 << 20);
+    for _ in 0..100 {
+        file.append(&[b'x'; 1_000], bench.now);
+        file.append(b"\n", bench.now);
+    }
+    fs::remove_file(bench.path("x.log")).unwrap();
+    file.append(b"last\n", bench.later(10));
+    assert!(fs::read_to_string(bench.path("x.log")).unwrap().ends_with("last\n"));
 }

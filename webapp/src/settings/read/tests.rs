@@ -53,6 +53,7 @@ fn one_fault_each() {
         ("--sentinel-socket", &long, "SENTINEL_SOCKET"),
         ("--alerts-token-file", "/nonexistent", "ALERTS_TOKEN_FILE"),
         ("--alerts-token-file", "/dev/null", "ALERTS_TOKEN_FILE"),
+        ("--alerts-token-file", "/dev/zero", "ALERTS_TOKEN_FILE"),
         ("--trusted-proxies", "10.0.0.0/33", "TRUSTED_PROXIES"),
         ("--trusted-proxies", "10.0.0.1,proxy", "TRUSTED_PROXIES"),
         ("--client-ip-header", "X Forwarded", "CLIENT_IP_HEADER"),
