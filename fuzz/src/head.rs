@@ -119,7 +119,7 @@ impl<'a> Connection<'a> {
         let began = self.heads.parsed(length, now);
         // What came behind another head is looked at once that one was parsed.
         assert!(self.came_at(self.next + begins) <= began && began <= now);
-        assert!(!self.heads.is_waiting() && !self.heads.is_silent());
+        assert!(!self.heads.may_be_cut() && !self.heads.is_silent());
         let behind = bytes.len() - head_bytes;
         self.is_unseen = length == Length::Chunked || behind > BEHIND_BYTES_MAX;
         assert_eq!(self.heads.is_unseen(), self.is_unseen);

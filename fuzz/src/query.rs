@@ -153,9 +153,16 @@ fn check_visible(text: &str) {
 
 fn hides(c: char) -> bool {
     // C0 is left to JSON, which escapes it.
-    ('\u{7f}'..='\u{9f}').contains(&c)
-        || ('\u{2028}'..='\u{202e}').contains(&c)
-        || ('\u{2066}'..='\u{2069}').contains(&c)
+    let hiding = [
+        '\u{7f}'..='\u{9f}',
+        '\u{61c}'..='\u{61c}',
+        '\u{200b}'..='\u{200f}',
+        '\u{2028}'..='\u{202e}',
+        '\u{2066}'..='\u{2069}',
+        '\u{feff}'..='\u{feff}',
+        '\u{e0000}'..='\u{e007f}',
+    ];
+    hiding.iter().any(|range| range.contains(&c))
 }
 
 fn spelled(text: &str) -> String {
@@ -165,6 +172,9 @@ fn spelled(text: &str) -> String {
 }
 
 fn is_token_shaped(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let scheme = ["basic ", "bearer "].into_iter().find(|scheme| lower.starts_with(scheme));
+    let text = text.get(scheme.map_or(0, str::len)..).unwrap_or_default();
     text.chars().all(|c| c.is_ascii_alphanumeric() || "._~+/=-".contains(c))
         && !["/", ".."].iter().any(|start| text.starts_with(start))
         && !["..", "//"].iter().any(|part| text.contains(part))
