@@ -1,18 +1,12 @@
 //! What was decided in; the answer with all its headers out, and its records written. The one place
 //! that does either.
 
+mod headers;
 mod streamed;
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
-use hyper::{
-    HeaderMap, StatusCode,
-    body::Body,
-    header::{self, HeaderName, HeaderValue},
-};
+use hyper::{StatusCode, body::Body};
 use shared::record::action;
 use slog::Level;
 use warp::{Reply, reply::Response};
@@ -20,45 +14,11 @@ use warp::{Reply, reply::Response};
 use crate::{
     app::{App, Counters},
     clock,
-    guard::{
-        Findings,
-        cors::{self, Cors},
-        rate::Verdict,
-    },
+    guard::Findings,
     record::{Entry, Event, Outcome},
     refusal::{Also, Kind, Limit, Refusal},
 };
 use streamed::Streamed;
-
-/// On every answer, refusals too (OWASP Secure Headers Project), unless it says otherwise. An answer's
-/// headers begin as a copy: putting each into its place anew takes four times as long.
-static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
-    let csp = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-    let headers = [
-        ("x-content-type-options", "nosniff"),
-        ("x-frame-options", "DENY"),
-        ("referrer-policy", "same-origin"),
-        ("content-security-policy", csp),
-        ("cross-origin-opener-policy", "same-origin"),
-        ("cross-origin-embedder-policy", "require-corp"),
-        ("cross-origin-resource-policy", "same-origin"),
-        ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
-        ("cache-control", "no-store"),
-        ("vary", "Origin"),
-    ];
-    let mut map = HeaderMap::with_capacity(ROOM);
-    for (name, value) in headers {
-        map.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    map
-});
-
-static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// Headers of a usual answer. A map keeps room for them when it is copied.
-const ROOM: usize = 24;
 
 /// A request without its answer. Dropped as such (the server stops, hyper gives up), it writes down
 /// that it was aborted.
@@ -94,7 +54,8 @@ impl Unfinished {
                 (refusal.respond(&self.entry.id, self.entry.path(), limit), Some(refusal))
             }
         };
-        self.headers(response.headers_mut());
+        let rate_policy = &self.app.rate_policy;
+        headers::complete(response.headers_mut(), &self.entry.id, &self.findings, rate_policy);
         let bytes = match response.body().size_hint().exact() {
             // hyper leaves the body out.
             _ if self.entry.is_head() => 0,
@@ -107,76 +68,6 @@ impl Unfinished {
         };
         self.record(response.status(), bytes, refusal.as_ref());
         response
-    }
-
-    /// To what all answers carry come the answer's own, and what this request asks for.
-    fn headers(&self, headers: &mut HeaderMap) {
-        let own = std::mem::replace(headers, HEADERS.clone());
-        let vary = self.vary(&own);
-        headers.extend(own);
-        if let Some(vary) = vary {
-            headers.insert(header::VARY, vary);
-        }
-        if let Ok(id) = HeaderValue::from_str(&self.entry.id) {
-            headers.insert(&X_REQUEST_ID, id);
-        }
-        self.cors_headers(headers);
-        self.rate_headers(headers);
-    }
-
-    /// `Vary`, where it names more than the origin.
-    fn vary(&self, own: &HeaderMap) -> Option<HeaderValue> {
-        if !self.findings.is_preflight && !own.contains_key(header::VARY) {
-            return None;
-        }
-        let mut vary = String::from("Origin");
-        if self.findings.is_preflight {
-            vary.push_str(", Access-Control-Request-Method, Access-Control-Request-Headers");
-        }
-        for line in own.get_all(header::VARY) {
-            if let Ok(line) = line.to_str() {
-                vary.push_str(", ");
-                vary.push_str(line);
-            }
-        }
-        HeaderValue::try_from(vary).ok()
-    }
-
-    fn cors_headers(&self, headers: &mut HeaderMap) {
-        let Cors::Allowed { allow_origin, credentials } = &self.findings.cors else {
-            return;
-        };
-        // Or a page that demands it of everything it loads could not use the answer.
-        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
-        if let Ok(origin) = HeaderValue::from_str(allow_origin) {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        }
-        let mut fixed = |name, value| headers.insert(name, HeaderValue::from_static(value));
-        if *credentials {
-            fixed(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
-        }
-        if self.findings.is_preflight {
-            fixed(header::ACCESS_CONTROL_ALLOW_METHODS, cors::ALLOW_METHODS);
-            fixed(header::ACCESS_CONTROL_ALLOW_HEADERS, cors::ALLOW_HEADERS);
-            fixed(header::ACCESS_CONTROL_MAX_AGE, cors::MAX_AGE);
-        } else {
-            fixed(header::ACCESS_CONTROL_EXPOSE_HEADERS, cors::EXPOSE_HEADERS);
-        }
-    }
-
-    /// draft-ietf-httpapi-ratelimit-headers, so that clients can slow down before they are refused.
-    fn rate_headers(&self, headers: &mut HeaderMap) {
-        let Some(verdict) = self.findings.rate else { return };
-        let (remaining, reset) = match verdict {
-            Verdict::Passed { remaining, reset } => (remaining, reset),
-            Verdict::Limited { retry_after } | Verdict::Blocked { retry_after } => (0, retry_after),
-        };
-        let reset = clock::whole_seconds(reset);
-        let rate = format!("\"default\";r={remaining};t={reset}");
-        if let Ok(rate) = HeaderValue::try_from(rate) {
-            headers.insert(&RATELIMIT, rate);
-        }
-        headers.insert(&RATELIMIT_POLICY, self.app.rate_policy.clone());
     }
 
     fn record(&mut self, status: StatusCode, response_bytes: u64, refusal: Option<&Refusal>) {
