@@ -9,7 +9,7 @@ use webapp::{
     guard::rate::{Kind, Limiter, Policy, Usage, Verdict},
 };
 
-const MEMORY: u64 = 16 << 20;
+const MEMORY: u64 = 12 << 20;
 
 /// What a test itself takes meanwhile, and what a heap keeps between pieces.
 const ODD_BYTES: u64 = MEMORY / 8;
