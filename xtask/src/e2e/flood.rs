@@ -1,7 +1,9 @@
 //! 200,000 clients in a few seconds, through a real webapp behind a proxy: its memory holds, it
 //! writes down every one of them, and who was blocked before them stays blocked. So it is with a
-//! twelfth of the memory, and then webapp says that it forgot clients.
+//! twelfth of the memory, and then webapp says that it forgot clients. And where 20,000 blocks end at
+//! nearly one time, each of them is told.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::ops::Range;
@@ -33,6 +35,13 @@ const BLOCKED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const LIMITER_BYTES_MAX: u64 = 48 << 20;
 const LITTLE_BYTES_MAX: u64 = 4 << 20;
 const RESIDENT_BYTES_MAX: u64 = 64 << 20;
+
+/// Clients that are blocked at one time: more than the queue of a rare log holds.
+const CROWD: u32 = 20_000;
+const CROWD_BLOCK_SECONDS: u64 = 3;
+
+/// Longest wait for the ends of their blocks; webapp tells of 4,096 a second.
+const CROWD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest wait for a heartbeat, which comes every 30 s.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -70,6 +79,8 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
         flood(&little, 0..half)?;
         is_held(&ask(&little, &[BLOCKED])?[0], &began)
     })?;
+    // Meanwhile the heartbeats come that are looked at below.
+    crowd(scratch)?;
     check("the limiter keeps to its memory", || {
         let beat =
             wait::until(PATIENCE, || heartbeat(&webapp, CLIENTS))?.context("no heartbeat")?;
@@ -97,6 +108,68 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
         ensure!(records == (1..=sent).collect::<Vec<_>>(), "{} records for {sent}", records.len());
         Ok(format!("{sent} records"))
     })
+}
+
+/// Many blocks that end at nearly one time.
+fn crowd(scratch: &Scratch) -> Result<()> {
+    let block = CROWD_BLOCK_SECONDS.to_string();
+    let arguments = [
+        ["--trusted-proxies", "127.0.0.1"],
+        ["--rate-limit-requests", "1"],
+        ["--rate-limit-base-block-seconds", &block],
+        ["--rate-limit-max-block-seconds", &block],
+    ];
+    let mut webapp = Webapp::start(scratch, "crowd", &scratch.path("crowd"), &arguments.concat())?;
+    let clients: Vec<_> = (0..CROWD).map(|n| Ipv4Addr::from_bits(0x0a00_0000 + n)).collect();
+    check("20,000 clients are blocked for their second request", || {
+        let watch = Stopwatch::start();
+        for expected in [200, 429] {
+            let answers = ask(&webapp, &clients)?;
+            let other = answers.iter().find(|answer| answer.status != expected);
+            ensure!(other.is_none(), "{other:?} and not {expected}");
+        }
+        Ok(format!("in {:.1} s", watch.elapsed().as_secs_f64()))
+    })?;
+    check("the end of each block is told once", || {
+        let watch = Stopwatch::start();
+        let all = wait::until(CROWD_PATIENCE, || {
+            // While a line is written, half of it may be read.
+            let told = ends(&webapp).unwrap_or_default();
+            Ok((told.len() >= clients.len()).then_some(()))
+        })?;
+        let waited = watch.elapsed().as_secs_f64();
+        webapp.end()?;
+        let told = ends(&webapp)?;
+        ensure!(all.is_some(), "{} of {CROWD} are told", told.len());
+        let expected = clients.iter().map(|client| (client.to_string(), 1)).collect();
+        ensure!(told == expected, "others are told, or one twice");
+        Ok(format!("after {waited:.1} s"))
+    })?;
+    check("and no record is lost", || {
+        let mut losses = Vec::new();
+        webapp.records("errors", |record| {
+            if record["event.action"] == "log_loss" {
+                losses.push(record);
+            }
+        })?;
+        ensure!(losses.is_empty(), "{losses:?}");
+        let records = webapp.sequences("suspicious")?;
+        let expected = 2 * u64::from(CROWD);
+        ensure!(records == (1..=expected).collect::<Vec<_>>(), "{} records", records.len());
+        Ok(format!("{expected} records"))
+    })
+}
+
+/// Whose blocks are told to have ended, and how often.
+fn ends(webapp: &Webapp) -> Result<BTreeMap<String, u32>> {
+    let mut told = BTreeMap::new();
+    webapp.records("suspicious", |record| {
+        if record["event.action"] == "block_ended" {
+            let client = record["client.ip"].as_str().unwrap_or_default();
+            *told.entry(client.to_owned()).or_default() += 1;
+        }
+    })?;
+    Ok(told)
 }
 
 /// One request of each client.
