@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{self, whole_seconds};
 
-fn policy(requests: u32) -> Policy {
+/// The default but for its limit and its memory.
+pub(super) fn policy(requests: u32) -> Policy {
     Policy {
         requests,
         window: Duration::from_secs(60),

@@ -3,20 +3,12 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::*;
-use crate::{clock::nanos, guard::rate::Kind};
+use crate::{
+    clock::nanos,
+    guard::rate::{Kind, tests::policy},
+};
 
 const BUDGET: u64 = 64 * 1_024;
-
-fn policy(requests: u32) -> Policy {
-    Policy {
-        requests,
-        window: Duration::from_secs(60),
-        base_block: Duration::from_secs(30),
-        max_block: Duration::from_secs(300),
-        ipv6_prefix: 64,
-        memory_bytes: 1 << 20,
-    }
-}
 
 fn table(requests: u32) -> Table {
     Table::new(policy(requests), BUDGET)
