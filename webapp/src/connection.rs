@@ -123,11 +123,19 @@ impl Serving {
             Counters::add(&app.counters.connections_silent);
         }
         // Boxed: it is rare and large, and every connection would carry room for it.
-        Box::pin(unserved::end(app, peer, &heads, end)).await;
-        if let Some(stream) = stream
-            && heads.lock().is_unread()
-        {
-            Box::pin(unserved::linger(stream)).await;
+        let ending = Box::pin(async {
+            unserved::end(app, peer, &heads, end).await;
+            if let Some(stream) = stream
+                && heads.lock().is_unread()
+            {
+                unserved::linger(stream).await;
+            }
+        });
+        // Records are written at once; what follows is for the client, and the server may not wait.
+        tokio::select! {
+            biased;
+            () = ending => {}
+            _closing = phase.wait_for(|phase| *phase == Phase::Closing) => {}
         }
     }
 }

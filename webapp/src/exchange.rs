@@ -31,6 +31,7 @@ use crate::{
     refusal::{Kind, Refusal},
     routes::{Asked, ENDPOINTS, Route, Site},
     sanity,
+    unsent::SMALL_BYTES_MAX,
 };
 
 /// Serves one request.
@@ -60,9 +61,11 @@ pub async fn exchange(
     // hyper cannot tell that chunks have ended; the guard that read them can.
     let unread = !body.is_end_stream() && !unfinished.findings().body_read;
     let mut response = unfinished.finish(outcome);
+    // hyper keeps the buffer of the largest answer for as long as the connection lasts.
+    let is_large = response.body().size_hint().lower() > SMALL_BYTES_MAX as u64;
     let is_stream = head.method != Method::HEAD && response.body().size_hint().exact().is_none();
     // A head that hyper refuses behind this request must not go unseen, nor wait for a stream's end.
-    let close = unread || is_stream || heads.lock().is_unseen();
+    let close = unread || is_stream || is_large || heads.lock().is_unseen();
 
     // What the client still sends of its body is read for a while, so that it sees the answer. One
     // that waits for `100 Continue` sends nothing, and polling would tell it to.
@@ -74,10 +77,13 @@ pub async fn exchange(
     if unread && !head.headers.contains_key(header::EXPECT) {
         body::drain(body);
     }
+    let mut heads = heads.lock();
+    heads.answered(close || !keeps_alive);
+    if close {
+        heads.closes();
+    }
     if is_stream {
-        heads.lock().streams();
-    } else {
-        heads.lock().answered(close || !keeps_alive);
+        heads.streams();
     }
     Ok(response)
 }

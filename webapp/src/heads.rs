@@ -184,15 +184,18 @@ impl Heads {
     /// The request was answered; with `close` nothing that follows is a head.
     pub fn answered(&mut self, close: bool) {
         self.request = Request::Answered;
-        self.unread |= self.phase == Phase::Unseen;
         if close {
             self.phase = Phase::Over;
         }
     }
 
-    /// The answer has no end of its own, and nothing that follows is a head.
+    /// Nobody asked for the close: what the client has sent meanwhile is not read.
+    pub fn closes(&mut self) {
+        self.unread = true;
+    }
+
+    /// The answer has no end of its own.
     pub fn streams(&mut self) {
-        self.answered(true);
         self.stream = true;
     }
 

@@ -23,8 +23,9 @@ use crate::{
     routes::Site,
 };
 
-/// How long connections may take to end by themselves.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long connections may take to end by themselves: less than the ten seconds after which container
+/// engines kill, since the last lines are still to be written then.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// Serves until `shutdown`, then ends the connections; every request has its record when this
 /// returns what `shutdown` said. `ready` is called when connections are taken.

@@ -11,6 +11,10 @@ use std::sync::{
 /// Bytes that wait for clients in all.
 pub const UNSENT_BYTES_MAX: usize = 64 << 20;
 
+/// An answer that always has room: all connections may have one so small. A larger one is the last of
+/// its connection, whose buffer would stay as large as it.
+pub const SMALL_BYTES_MAX: usize = 64 << 10;
+
 /// What all connections hold.
 #[derive(Debug, Default)]
 pub struct Unsent {
@@ -43,7 +47,7 @@ impl Share {
         let more = bytes.saturating_sub(self.bytes);
         self.bytes += more;
         let held = self.all.bytes.fetch_add(more, Ordering::Relaxed) + more;
-        let has_room = more == 0 || held <= UNSENT_BYTES_MAX;
+        let has_room = more == 0 || self.bytes <= SMALL_BYTES_MAX || held <= UNSENT_BYTES_MAX;
         if !has_room {
             self.all.shed.fetch_add(1, Ordering::Relaxed);
         }
@@ -76,7 +80,8 @@ mod tests {
         let mut second = Share::new(Arc::clone(&all));
         assert!(first.hold(UNSENT_BYTES_MAX));
         assert!(first.hold(1) && first.hold(UNSENT_BYTES_MAX));
-        assert!(!second.hold(1));
+        assert!(second.hold(SMALL_BYTES_MAX));
+        assert!(!second.hold(SMALL_BYTES_MAX + 1));
         drop(second);
         first.release();
         assert_eq!((all.bytes.load(Ordering::Relaxed), all.shed()), (0, 1));

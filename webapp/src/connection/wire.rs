@@ -20,8 +20,9 @@ use crate::{clock, heads::Heads, unsent::Share};
 /// How long a client may take for [`STALL_BYTES_MIN`] of its answer.
 const STALL_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Fewer bytes than this in that time are a stall: a byte now and then is no progress.
-const STALL_BYTES_MIN: usize = 32 * 1_024;
+/// Fewer bytes than this in that time are a stall: a byte now and then is no progress, and the longest
+/// answer is held for two minutes at most.
+const STALL_BYTES_MIN: usize = 256 * 1_024;
 
 /// Bytes that the reader of a stream may send while it reads.
 const UNASKED_BYTES_MAX: usize = 4 * 1_024;
@@ -32,6 +33,8 @@ pub(super) struct Wire<S> {
     /// Runs while bytes wait that the client does not take.
     stall: Option<Stall>,
     unsent: Share,
+    /// The most that waited since all was taken: hyper's buffer shrinks no sooner.
+    buffered: usize,
     /// Bytes that came while a stream was sent.
     unasked: usize,
     refused: bool,
@@ -44,7 +47,7 @@ struct Stall {
 
 impl<S> Wire<S> {
     pub(super) fn new(stream: S, heads: Arc<Mutex<Heads>>, unsent: Share) -> Self {
-        Self { stream, heads, stall: None, unsent, unasked: 0, refused: false }
+        Self { stream, heads, stall: None, unsent, buffered: 0, unasked: 0, refused: false }
     }
 
     /// hyper refused a head: its own answer was held back, and somebody must give another.
@@ -71,7 +74,6 @@ impl<S> Wire<S> {
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
-        waiting: usize,
     ) -> Poll<io::Result<usize>> {
         match (&written, &mut self.stall) {
             (Poll::Ready(Ok(bytes)), Some(stall)) => {
@@ -82,7 +84,7 @@ impl<S> Wire<S> {
                 written
             }
             (Poll::Ready(_), _) => written,
-            (Poll::Pending, _) if !self.unsent.hold(waiting) => {
+            (Poll::Pending, _) if !self.unsent.hold(self.buffered) => {
                 Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()))
             }
             (Poll::Pending, stall) => {
@@ -145,12 +147,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.or_stalled(cx, written, bytes.len())
+        self.buffered = self.buffered.max(bytes.len());
+        self.or_stalled(cx, written)
     }
 
     /// hyper flushes when the client has taken all there is.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stall = None;
+        self.buffered = 0;
         self.unsent.release();
         let is_stream = {
             let mut heads = self.heads.lock();
@@ -178,7 +182,7 @@ mod tests {
     use super::*;
     use crate::{
         heads::Length,
-        unsent::{UNSENT_BYTES_MAX, Unsent},
+        unsent::{SMALL_BYTES_MAX, UNSENT_BYTES_MAX, Unsent},
     };
 
     fn wire<S>(stream: S, unsent: &Arc<Unsent>) -> Wire<S> {
@@ -221,9 +225,10 @@ mod tests {
     async fn an_answer_that_no_memory_is_left_for_is_let_go() {
         let unsent = Arc::new(Unsent::default());
         let mut others = Share::new(Arc::clone(&unsent));
-        assert!(others.hold(UNSENT_BYTES_MAX - 100));
+        assert!(others.hold(UNSENT_BYTES_MAX));
         let (ours, _deaf) = duplex(10);
-        let error = wire(ours, &unsent).write_all(&[b'x'; 200]).await.unwrap_err();
+        let answer = vec![b'x'; SMALL_BYTES_MAX + 1];
+        let error = wire(ours, &unsent).write_all(&answer).await.unwrap_err();
         assert_eq!((error.kind(), unsent.shed()), (io::ErrorKind::OutOfMemory, 1));
     }
 
@@ -254,6 +259,7 @@ mod tests {
         };
         let streams = |heads: &mut Heads| {
             heads.parsed(Length::Known(0), clock::now());
+            heads.answered(true);
             heads.streams();
             heads.flushed();
         };

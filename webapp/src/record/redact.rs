@@ -74,17 +74,22 @@ pub fn redact_referrer(raw: &str) -> Redacted {
 fn redact_user(page: &str) -> Redacted {
     let is_slash = |c: char| matches!(c, '/' | '\\');
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    let behind_scheme = match page.split_once(':') {
-        Some((scheme, rest)) if scheme.chars().all(is_scheme) => rest,
-        _ => page,
+    let (scheme, behind_scheme) = match page.split_once(':') {
+        Some((scheme, rest)) if scheme.chars().all(is_scheme) => (scheme, rest),
+        _ => ("", page),
+    };
+    // Of these two browsers want no slash at all.
+    let slashes_min = match scheme.to_ascii_lowercase().as_str() {
+        "http" | "https" => 0,
+        "" => 2,
+        _ => 1,
     };
     let authority_on = behind_scheme.trim_start_matches(is_slash);
     let slashes = behind_scheme.len() - authority_on.len();
     let (before, rest) = page.split_at(page.len() - authority_on.len());
     let (authority, path) = rest.split_at(rest.find(is_slash).unwrap_or(rest.len()));
-    let has_scheme = behind_scheme.len() < page.len();
     match authority.rsplit_once('@') {
-        Some((user, host)) if slashes > usize::from(!has_scheme) => Redacted {
+        Some((user, host)) if slashes >= slashes_min => Redacted {
             text: text::sanitise(&format!("{before}[redacted]@{host}{path}")),
             odd_secret: !user.split(':').all(|part| is_token_shaped(&decode(part))),
             ..Redacted::default()
@@ -208,6 +213,7 @@ mod tests {
             ("https://SeCrEt@x:80?a", "https://[redacted]@x:80?a"),
             ("//u:SeCrEt@x/a", "//[redacted]@x/a"),
             ("http:/u:SeCrEt@x/", "http:/[redacted]@x/"),
+            ("http:u:SeCrEt@x/", "http:[redacted]@x/"),
             ("http:\\\\u:SeCrEt@x\\a", "http:\\\\[redacted]@x\\a"),
             ("http:///u:SeCrEt@x/", "http:///[redacted]@x/"),
             ("http://x/?authorization=Basic%20SeCrEt==", "http://x/?authorization=[redacted]"),

@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::json;
 
-use crate::sandbox::{Sandbox, Webapp};
+use crate::{
+    http,
+    sandbox::{Sandbox, Webapp},
+};
 
 /// Stands in for sentinel: notes what it is asked, and answers as it is told.
 struct Sentinel {
@@ -50,6 +53,25 @@ fn with(answer: impl Fn(&mut UnixStream) + Send + 'static) -> (Webapp, Sentinel)
     let socket = sandbox.path("s.sock");
     let sentinel = Sentinel::start(&socket, answer);
     (sandbox.env("SENTINEL_SOCKET", &socket).start(), sentinel)
+}
+
+/// Its buffer would be kept for as long as the connection lasts.
+#[test]
+fn a_large_answer_is_the_last_of_its_connection() {
+    for (alert_bytes, is_last) in [(1_000, false), (200_000, true)] {
+        let text = "x".repeat(alert_bytes);
+        let body = format!(r#"{{"alerts":[{{"seq":1,"text":"{text}"}}]}}"#);
+        let expected = body.clone();
+        let (webapp, _sentinel) = with(move |stream| say(stream, "200 OK", &body));
+        let mut stream = http::connect(webapp.address);
+        stream.write_all(b"GET /alerts HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let answer = http::read_one(&mut stream);
+        assert_eq!(answer.body, expected);
+        assert_eq!(answer.header("connection"), is_last.then_some("close"));
+        if is_last {
+            assert!(http::read(&mut stream).is_none(), "the connection has ended");
+        }
+    }
 }
 
 #[test]
