@@ -5,10 +5,14 @@ mod wire;
 mod unserved;
 mod encode;
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -19,6 +23,7 @@ use tokio::{
 use crate::{
     app::{App, Counters},
     client::Peer,
+    clock,
     exchange::exchange,
     heads::Heads,
     phase::Phase,
@@ -39,6 +44,16 @@ const BUFFER_BYTES_MAX: usize = 64 * 1_024;
 
 /// How long a head may still take when the server ends.
 const DRAIN_HEAD_TIME: Duration = Duration::from_secs(1);
+
+/// Why a connection is served no longer.
+enum Ended {
+    /// hyper is done with it.
+    Itself(hyper::Result<()>),
+    /// A head did not come in time.
+    Late,
+    /// The server stops.
+    Cut,
+}
 
 /// What a connection is served with.
 pub(crate) struct Serving {
@@ -64,43 +79,47 @@ impl Serving {
         // HTTP/1.1 alone, and not through hyper-util's `auto`: that has no timeout while it guesses
         // the protocol. `half_close`: without it a client that sends a request and closes leaves no
         // record. `writev`: a small body is copied behind its head in less time than the kernel takes
-        // for two pieces.
+        // for two pieces. No `header_read_timeout`: a timer for each head costs a twentieth of a small
+        // request; the one below is looked at when it is over.
         let mut connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(app.settings.head_timeout)
             .max_headers(HEADERS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
             .half_close(true)
             .writev(false)
             .serve_connection(io, service);
-        let mut heads_end = None;
-        let result = loop {
+        let (began, head_timeout) = (clock::now(), app.settings.head_timeout);
+        let mut look = pin!(sleep(head_timeout));
+        let ended = loop {
             let now = *phase.borrow_and_update();
             match now {
                 Phase::Serving => {}
                 Phase::Draining => {
                     Pin::new(&mut connection).graceful_shutdown();
                     // hyper waits for the first head of a connection whatever it is told.
-                    heads_end = Some(Box::pin(sleep(DRAIN_HEAD_TIME)));
+                    look.as_mut().reset((clock::now() + DRAIN_HEAD_TIME).into());
                 }
-                Phase::Closing => break None,
+                Phase::Closing => break Ended::Cut,
             }
-            let heads_over = async {
-                match &mut heads_end {
-                    Some(end) => end.await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                result = &mut connection => break Some(result),
-                () = heads_over => {
-                    if heads.lock().may_be_cut() {
-                        break None;
+                biased;
+                result = &mut connection => break Ended::Itself(result),
+                () = &mut look => {
+                    let now = clock::now();
+                    let heads = heads.lock();
+                    if *phase.borrow() != Phase::Serving {
+                        if heads.may_be_cut() {
+                            break Ended::Cut;
+                        }
+                        continue;
                     }
-                    heads_end = None;
+                    let due = heads.waiting_since(began).unwrap_or(now) + head_timeout;
+                    if due <= now {
+                        break Ended::Late;
+                    }
+                    look.as_mut().reset(due.into());
                 }
-                changed = phase.changed() => if changed.is_err() { break None },
+                changed = phase.changed() => if changed.is_err() { break Ended::Cut },
             }
         };
         // Dropped here: a request under way writes its record before the tail is looked at.
@@ -109,15 +128,15 @@ impl Serving {
         let stopped = *phase.borrow() != Phase::Serving;
         let is_unanswered = wire.is_unanswered();
         let mut stream = Some(wire.into_stream());
-        let end = match result {
-            Some(Err(error)) if error.is_timeout() => End::Late,
-            Some(Err(error)) if error.is_parse_version_h2() => End::Foreign,
-            Some(Err(error)) if error.is_parse() => {
+        let end = match ended {
+            Ended::Late => End::Late,
+            Ended::Itself(Err(error)) if error.is_parse_version_h2() => End::Foreign,
+            Ended::Itself(Err(error)) if error.is_parse() => {
                 End::Refused(error, stream.take_if(|_| is_unanswered))
             }
-            Some(Err(_)) => End::Left,
-            _ if stopped => End::Stopped,
-            _ => End::Left,
+            Ended::Itself(Err(_)) => End::Left,
+            Ended::Itself(Ok(())) | Ended::Cut if stopped => End::Stopped,
+            Ended::Itself(Ok(())) | Ended::Cut => End::Left,
         };
         if heads.lock().is_silent() {
             Counters::add(&app.counters.connections_silent);

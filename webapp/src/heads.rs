@@ -35,6 +35,8 @@ pub struct Heads {
     /// Bytes behind the head that did not fit into `behind`.
     behind_lost: bool,
     request: Request,
+    /// When the last answer was taken.
+    waiting_since: Option<Instant>,
     /// A byte of a head came.
     any: bool,
     /// The answer has no end of its own.
@@ -210,10 +212,18 @@ impl Heads {
     }
 
     /// The client has taken all that there was for it.
-    pub fn flushed(&mut self) {
+    pub fn flushed(&mut self, now: impl FnOnce() -> Instant) {
         if self.request == Request::Answered {
             self.request = Request::Done;
+            self.waiting_since = Some(now());
         }
+    }
+
+    /// Since when a head is awaited, or is on its way: the connection began at `began`. `None` while a
+    /// request is under way.
+    pub fn waiting_since(&self, began: Instant) -> Option<Instant> {
+        let is_waiting = self.request == Request::Done && !self.stream;
+        is_waiting.then(|| self.waiting_since.unwrap_or(began))
     }
 
     /// What follows the request may be a head that nobody here would see: the connection has to end
@@ -356,20 +366,24 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_over_when_its_answer_was_taken() {
+    fn a_head_is_awaited_from_the_beginning_and_when_an_answer_was_taken() {
+        let began = clock::now();
+        let later = began + std::time::Duration::from_secs(5);
         let mut heads = Heads::default();
-        heads.flushed();
-        assert!(heads.may_be_cut());
+        heads.flushed(|| later);
+        assert_eq!(heads.waiting_since(began), Some(began));
         heads.push(GET, clock::now());
-        assert!(heads.may_be_cut());
+        assert_eq!(heads.waiting_since(began), Some(began));
         heads.parsed(Length::Known(0), clock::now());
         // hyper flushes at any time.
-        heads.flushed();
-        assert!(!heads.may_be_cut());
+        heads.flushed(|| later);
+        assert_eq!((heads.waiting_since(began), heads.may_be_cut()), (None, false));
         heads.answered(false);
-        assert!(!heads.may_be_cut());
-        heads.flushed();
-        assert!(heads.may_be_cut());
+        assert_eq!((heads.waiting_since(began), heads.may_be_cut()), (None, false));
+        heads.flushed(|| later);
+        assert_eq!((heads.waiting_since(began), heads.may_be_cut()), (Some(later), true));
+        heads.streams();
+        assert_eq!((heads.waiting_since(began), heads.may_be_cut()), (None, true));
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         self.unsent.release();
         let is_stream = {
             let mut heads = self.heads.lock();
-            heads.flushed();
+            heads.flushed(clock::now);
             heads.is_stream()
         };
         if is_stream && let Poll::Ready(left) = self.poll_left(cx) {
@@ -255,13 +255,13 @@ mod tests {
         let taken = |heads: &mut Heads| {
             heads.parsed(Length::Known(0), clock::now());
             heads.answered(false);
-            heads.flushed();
+            heads.flushed(clock::now);
         };
         let streams = |heads: &mut Heads| {
             heads.parsed(Length::Known(0), clock::now());
             heads.answered(true);
             heads.streams();
-            heads.flushed();
+            heads.flushed(clock::now);
         };
         check(idle, bare, true);
         check(taken, bare, true);
