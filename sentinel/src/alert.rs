@@ -98,14 +98,20 @@ pub fn evidence(source: &str, file: &str, place: &crate::window::Place) -> Evide
     }
 }
 
+/// An alert as the contract shows it, for tests to change.
+#[cfg(test)]
+pub(crate) fn golden() -> Alert {
+    let lines = include_str!("../../shared/tests/golden/alerts.jsonl");
+    serde_json::from_str(lines.lines().next().unwrap()).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_a_terminal_would_obey_is_escaped() {
-        let golden = include_str!("../../shared/tests/golden/alerts.jsonl").lines().next().unwrap();
-        let mut alert: Alert = serde_json::from_str(golden).unwrap();
+        let mut alert = golden();
         alert.message = "\u{1b}[2J \u{7f}\u{9b} \u{2028} \u{202e} \u{2066} é \r\n".into();
         let line = line(&alert);
         assert!(line.contains(r#""\u001b[2J \u007f\u009b \u2028 \u202e \u2066 é \r\n""#));

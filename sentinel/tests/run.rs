@@ -4,22 +4,7 @@ mod support;
 
 use std::fs;
 
-use support::{Sandbox, wait};
-
-const RULES: &str = r#"
-[[rule]]
-id = "admin"
-title = "Admin page"
-level = "low"
-match = { "url.path" = "/admin" }
-group_by = ["n"]
-message = "{n}"
-cooldown = "0s"
-"#;
-
-fn admin(n: u32) -> String {
-    format!(r#"{{"@timestamp":"2026-01-20T10:05:00.000Z","url.path":"/admin","n":{n}}}"#)
-}
+use support::{ADMIN, Sandbox, admin, wait};
 
 /// The `n` of each alert, in the order they were raised.
 #[track_caller]
@@ -31,7 +16,7 @@ fn expect(sandbox: &Sandbox, expected: &[&str]) {
 
 #[test]
 fn lines_that_are_there_and_lines_that_come_raise_alerts() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1)]);
     let mut sentinel = sandbox.start();
     expect(&sandbox, &["1"]);
@@ -52,7 +37,7 @@ fn lines_that_are_there_and_lines_that_come_raise_alerts() {
 
 #[test]
 fn what_was_read_is_not_read_again_after_a_restart() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1)]);
     let mut sentinel = sandbox.start();
     expect(&sandbox, &["1"]);
@@ -66,7 +51,7 @@ fn what_was_read_is_not_read_again_after_a_restart() {
 
 #[test]
 fn a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_start() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let logs = sandbox.path("logs");
     sandbox.log("requests.log", &[admin(1)]);
     let _sentinel = sandbox.start();
@@ -82,7 +67,7 @@ fn a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_start() {
 
 #[test]
 fn a_file_renamed_while_sentinel_was_down_is_found() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let logs = sandbox.path("logs");
     sandbox.log("requests.log", &[admin(1)]);
     let mut sentinel = sandbox.start();
@@ -97,7 +82,7 @@ fn a_file_renamed_while_sentinel_was_down_is_found() {
 
 #[test]
 fn a_log_directory_that_was_moved_goes_on_where_it_was() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1)]);
     let mut sentinel = sandbox.start();
     expect(&sandbox, &["1"]);
@@ -112,7 +97,7 @@ fn a_log_directory_that_was_moved_goes_on_where_it_was() {
 
 #[test]
 fn a_truncated_file_is_told_and_read_from_its_start() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1)]);
     let _sentinel = sandbox.start();
     expect(&sandbox, &["1"]);
@@ -131,7 +116,7 @@ fn a_truncated_file_is_told_and_read_from_its_start() {
 
 #[test]
 fn a_file_written_anew_while_sentinel_was_down_is_told_and_read() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let mut sentinel = sandbox.start();
     sandbox.log("requests.log", &[admin(1)]);
     expect(&sandbox, &["1"]);
@@ -146,7 +131,7 @@ fn a_file_written_anew_while_sentinel_was_down_is_told_and_read() {
 
 #[test]
 fn a_file_rotated_twice_while_sentinel_was_down_is_read_with_the_one_between() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let logs = sandbox.path("logs");
     let name = |number: u32| logs.join(format!("requests.log.{number}"));
     sandbox.log("requests.log.1", &[admin(100)]);
@@ -168,7 +153,7 @@ fn a_file_rotated_twice_while_sentinel_was_down_is_read_with_the_one_between() {
 
 #[test]
 fn a_file_that_was_away_goes_on_where_it_was() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let (here, away) = (sandbox.path("logs/requests.log"), sandbox.path("away"));
     sandbox.log("requests.log", &[admin(1)]);
     let mut sentinel = sandbox.start();
@@ -189,7 +174,7 @@ fn a_file_that_was_away_goes_on_where_it_was() {
 
 #[test]
 fn an_unfinished_line_that_was_cut_off_is_not_glued_to_what_follows() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.append("requests.log", &"x".repeat(200_000));
     let _sentinel = sandbox.start();
     sandbox.log("other.log", &[admin(1)]);
@@ -200,12 +185,12 @@ fn an_unfinished_line_that_was_cut_off_is_not_glued_to_what_follows() {
 
 #[test]
 fn a_source_that_is_declared_later_takes_over_its_file() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1)]);
     let _sentinel = sandbox.start();
     expect(&sandbox, &["1"]);
     let source = "[[source]]\nname = \"web\"\npath = [\"requests.log\"]\n";
-    sandbox.rules(&format!("{source}{}", RULES.replace("id =", "source = [\"web\"]\nid =")));
+    sandbox.rules(&format!("{source}{}", ADMIN.replace("id =", "source = [\"web\"]\nid =")));
     wait(
         "the new source",
         || sandbox.explain(),
@@ -220,7 +205,7 @@ fn a_source_that_is_declared_later_takes_over_its_file() {
 
 #[test]
 fn two_sentinels_over_one_directory_do_not_feed_each_other() {
-    let everything = RULES.replace(r#""url.path" = "/admin""#, r#"line = { contains = "admin" }"#);
+    let everything = ADMIN.replace(r#""url.path" = "/admin""#, r#"line = { contains = "admin" }"#);
     let sandbox = Sandbox::new(&everything);
     let _one = sandbox.start();
     let other = ["--rules", "rules.toml", "--state-dir", "other", "--alerts", "logs/other.log"];
@@ -240,7 +225,7 @@ fn two_sentinels_over_one_directory_do_not_feed_each_other() {
 
 #[test]
 fn from_end_skips_what_is_there_at_the_first_start_alone() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1)]);
     let args = ["--rules", "rules.toml", "--from", "end"];
     // Killed before anything happened: what was skipped stays skipped.
@@ -258,7 +243,7 @@ fn from_end_skips_what_is_there_at_the_first_start_alone() {
 
 #[test]
 fn a_file_of_alerts_is_never_a_source() {
-    let everything = RULES.replace(r#""url.path" = "/admin""#, r#"line = { contains = "admin" }"#);
+    let everything = ADMIN.replace(r#""url.path" = "/admin""#, r#"line = { contains = "admin" }"#);
     let sandbox = Sandbox::new(&everything);
     sandbox.log("requests.log", &[admin(1)]);
     let mut sentinel = sandbox.start();
@@ -281,16 +266,16 @@ fn a_file_of_alerts_is_never_a_source() {
 
 #[test]
 fn a_bad_rule_file_never_replaces_a_good_one() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let _sentinel = sandbox.start();
-    sandbox.rules(&RULES.replace("title", "titel"));
+    sandbox.rules(&ADMIN.replace("title", "titel"));
     let told = sandbox.expect_alerts(1);
     assert_eq!(told[0].rule.id, "sentinel.reload_failed");
     assert!(told[0].message.contains("rules.toml:5:1: unknown key `titel`"), "{}", told[0].message);
     assert!(sandbox.get("/v1/status")["rules"]["last_reload_error"].is_string());
     sandbox.log("requests.log", &[admin(1)]);
     sandbox.expect_alerts(2);
-    sandbox.rules(&RULES.replace("/admin", "/other"));
+    sandbox.rules(&ADMIN.replace("/admin", "/other"));
     wait(
         "the reload",
         || sandbox.explain(),
@@ -303,7 +288,7 @@ fn a_bad_rule_file_never_replaces_a_good_one() {
 
 #[test]
 fn once_reads_to_the_end_and_stops() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1), admin(2)]);
     for _ in 0..2 {
         let output = sandbox.output(&["--rules", "rules.toml", "--once"]);
@@ -314,7 +299,7 @@ fn once_reads_to_the_end_and_stops() {
 
 #[test]
 fn state_that_was_lost_is_told_and_numbers_go_on() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1)]);
     let mut sentinel = sandbox.start();
     expect(&sandbox, &["1"]);
@@ -331,7 +316,7 @@ fn state_that_was_lost_is_told_and_numbers_go_on() {
 #[test]
 fn the_socket_answers_and_is_not_for_strangers() {
     use std::os::unix::fs::PermissionsExt as _;
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1), admin(2)]);
     let _sentinel = sandbox.start();
     expect(&sandbox, &["1", "2"]);
@@ -359,7 +344,7 @@ fn the_socket_answers_and_is_not_for_strangers() {
 #[test]
 fn a_combined_log_is_replayed_into_json_lines() {
     let sandbox =
-        Sandbox::new(&RULES.replace(r#"group_by = ["n"]"#, "").replace("{n}", "{client.ip}"));
+        Sandbox::new(&ADMIN.replace(r#"group_by = ["n"]"#, "").replace("{n}", "{client.ip}"));
     let line = |ip: &str, path: &str| {
         format!(
             r#"{ip} - - [20/Jan/2026:10:05:00 +0000] "GET {path} HTTP/1.1" 200 512 "-" "curl/8""#

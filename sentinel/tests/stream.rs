@@ -12,22 +12,7 @@ use std::{
 };
 
 use sentinel::sink::ring::RING_ALERTS_MAX;
-use support::{Sandbox, wait};
-
-const RULES: &str = r#"
-[[rule]]
-id = "admin"
-title = "Admin page"
-level = "low"
-match = { "url.path" = "/admin" }
-group_by = ["n"]
-message = "{n}"
-cooldown = "0s"
-"#;
-
-fn admin(n: u32) -> String {
-    format!(r#"{{"@timestamp":"2026-01-20T10:05:00.000Z","url.path":"/admin","n":{n}}}"#)
-}
+use support::{ADMIN, Sandbox, admin, wait};
 
 /// An open stream.
 struct Listening {
@@ -138,7 +123,7 @@ fn logged(sandbox: &Sandbox) -> Vec<Event> {
 
 #[test]
 fn alerts_come_as_they_are_raised_and_a_reader_that_returns_misses_none() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     sandbox.log("requests.log", &[admin(1)]);
     let mut sentinel = sandbox.start();
     sandbox.expect_alerts(1);
@@ -172,7 +157,7 @@ fn alerts_come_as_they_are_raised_and_a_reader_that_returns_misses_none() {
 #[test]
 fn a_reader_that_comes_and_goes_is_told_each_alert_once() {
     const COUNT: u64 = 2_000;
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let _sentinel = sandbox.start();
     let (seen, mut visits) = (AtomicU64::new(0), 0);
     thread::scope(|scope| {
@@ -206,7 +191,7 @@ fn a_reader_that_comes_and_goes_is_told_each_alert_once() {
 
 #[test]
 fn a_stop_ends_streams_once_they_told_the_last_alert() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let mut sentinel = sandbox.start();
     let mut listening = Listening::open(&sandbox, "/v1/alerts/stream", None).streaming();
     assert_eq!(listening.chunk().unwrap(), ":\nid: 0\n\n");
@@ -218,7 +203,7 @@ fn a_stop_ends_streams_once_they_told_the_last_alert() {
 
 #[test]
 fn streams_have_a_limit_and_leave_room_for_questions() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let _sentinel = sandbox.start();
     let open = || Listening::open(&sandbox, "/v1/alerts/stream", None);
     let mut streams: Vec<_> = (0..32).map(|_| open().streaming()).collect();
@@ -248,7 +233,7 @@ fn streams_have_a_limit_and_leave_room_for_questions() {
 fn a_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_missed() {
     /// More than sentinel itself holds for a reader beside the ring.
     const HELD_BYTES: usize = 256 << 10;
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let _sentinel = sandbox.start();
     let mut slow = Listening::open(&sandbox, "/v1/alerts/stream", None).streaming();
     let mut quick = Listening::open(&sandbox, "/v1/alerts/stream", None).streaming();
@@ -299,7 +284,7 @@ fn a_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_missed() {
 
 #[test]
 fn a_stream_takes_the_filters_of_alerts() {
-    let sandbox = Sandbox::new(RULES);
+    let sandbox = Sandbox::new(ADMIN);
     let _sentinel = sandbox.start();
     let target = "/v1/alerts/stream?rule=admin&group.n=2&after_seq=0";
     let mut listening = Listening::open(&sandbox, target, None).streaming();

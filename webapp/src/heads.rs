@@ -39,8 +39,6 @@ pub struct Heads {
     waiting_since: Option<Instant>,
     /// A byte of a head came.
     any: bool,
-    /// The answer has no end of its own.
-    stream: bool,
     /// Bytes may have come that nobody reads.
     unread: bool,
 }
@@ -70,6 +68,8 @@ enum Request {
     Asked,
     /// The client has not taken all of its answer.
     Answered,
+    /// Its answer has no end of its own.
+    Streamed,
 }
 
 /// The body of the head that was parsed.
@@ -198,7 +198,7 @@ impl Heads {
 
     /// The answer has no end of its own.
     pub fn streams(&mut self) {
-        self.stream = true;
+        self.request = Request::Streamed;
     }
 
     /// Closing at once would reset the connection: bytes may wait behind the last request.
@@ -208,7 +208,7 @@ impl Heads {
 
     /// What the client sends is awaited by nobody, and when it closes its side it has left.
     pub fn is_stream(&self) -> bool {
-        self.stream
+        self.request == Request::Streamed
     }
 
     /// The client has taken all that there was for it.
@@ -222,8 +222,7 @@ impl Heads {
     /// Since when a head is awaited, or is on its way: the connection began at `began`. `None` while a
     /// request is under way.
     pub fn waiting_since(&self, began: Instant) -> Option<Instant> {
-        let is_waiting = self.request == Request::Done && !self.stream;
-        is_waiting.then(|| self.waiting_since.unwrap_or(began))
+        (!self.is_answering()).then(|| self.waiting_since.unwrap_or(began))
     }
 
     /// What follows the request may be a head that nobody here would see: the connection has to end
@@ -245,12 +244,12 @@ impl Heads {
     /// A server that stops need not wait: a head is awaited or on its way, or the answer has no end of
     /// its own.
     pub fn may_be_cut(&self) -> bool {
-        self.request == Request::Done || self.stream
+        matches!(self.request, Request::Done | Request::Streamed)
     }
 
     /// Bytes that are written are of an answer to a request; else hyper refuses a head.
     pub fn is_answering(&self) -> bool {
-        self.request != Request::Done || self.stream
+        self.request != Request::Done
     }
 
     /// Nothing came, or empty lines alone, which are no part of a head.

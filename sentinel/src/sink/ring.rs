@@ -194,11 +194,9 @@ mod tests {
     use super::*;
 
     fn ring(count: u64) -> Ring {
-        let golden =
-            include_str!("../../../shared/tests/golden/alerts.jsonl").lines().next().unwrap();
         let mut ring = Ring::default();
         for seq in 1..=count {
-            let mut alert: Alert = serde_json::from_str(golden).unwrap();
+            let mut alert = crate::alert::golden();
             alert.seq = seq;
             if seq % 2 == 0 {
                 alert.level = Level::Critical;

@@ -67,16 +67,14 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
-    use shared::{Alert, alert::Level};
+    use shared::alert::Level;
 
     use super::*;
     use crate::sink::ring::RING_ALERTS_MAX;
 
     /// The alerts `seqs` in a ring; those with an even number are critical.
     fn raise(ring: &mut Ring, seqs: impl Iterator<Item = u64>) {
-        let golden =
-            include_str!("../../../shared/tests/golden/alerts.jsonl").lines().next().unwrap();
-        let mut alert: Alert = serde_json::from_str(golden).unwrap();
+        let mut alert = crate::alert::golden();
         for seq in seqs {
             alert.seq = seq;
             alert.level = if seq % 2 == 0 { Level::Critical } else { Level::Low };

@@ -96,9 +96,7 @@ mod tests {
     }
 
     fn alert(board: &Board, seq: u64) {
-        let golden =
-            include_str!("../../../shared/tests/golden/alerts.jsonl").lines().next().unwrap();
-        let mut alert: shared::Alert = serde_json::from_str(golden).unwrap();
+        let mut alert = crate::alert::golden();
         alert.seq = seq;
         board.alert(alert, "{}\n");
     }

@@ -20,6 +20,23 @@ use tempfile::TempDir;
 /// How long an outcome may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// A rule that makes an alert of each [`admin`] line.
+pub(crate) const ADMIN: &str = r#"
+[[rule]]
+id = "admin"
+title = "Admin page"
+level = "low"
+match = { "url.path" = "/admin" }
+group_by = ["n"]
+message = "{n}"
+cooldown = "0s"
+"#;
+
+/// A line that asks for the admin page; its alert says which.
+pub(crate) fn admin(n: u32) -> String {
+    format!(r#"{{"@timestamp":"2026-01-20T10:05:00.000Z","url.path":"/admin","n":{n}}}"#)
+}
+
 /// A fresh log directory `logs` beside a rule file `rules.toml`.
 pub(crate) struct Sandbox {
     dir: TempDir,

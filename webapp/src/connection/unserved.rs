@@ -1,6 +1,9 @@
 //! A head that no request came of in; its record, and where hyper refused it an answer, out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hyper::header;
 use parking_lot::Mutex;
@@ -65,8 +68,8 @@ where
             _ if unserved.is_whole => "client left before it was served",
             _ => "client left during its head",
         };
-        let head = RawHead::read(&unserved.head);
-        record(&app, peer, &unserved, &head, (action, reason, rule));
+        let (head, _, entry) = read(&app, peer, &unserved);
+        record(&app, &entry, unserved.began, (action, reason, rule));
         let mut heads = heads.lock();
         if !unserved.is_whole || rule.is_some() {
             return;
@@ -79,6 +82,15 @@ where
     }
 }
 
+/// What it says, as far as it came, and whose it is.
+fn read(app: &App, peer: Peer, unserved: &Unserved) -> (RawHead, Client, Entry) {
+    let head = RawHead::read(&unserved.head);
+    let client = Client::identify(peer, &head.headers, &app.settings.proxies);
+    let entry = Entry::of_raw(&head, unserved.cut, client);
+    tell_spoofed(app, client, &entry);
+    (head, client, entry)
+}
+
 fn length(head: &RawHead) -> Length {
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
         return Length::Chunked;
@@ -88,24 +100,20 @@ fn length(head: &RawHead) -> Length {
 
 fn record(
     app: &App,
-    peer: Peer,
-    unserved: &Unserved,
-    head: &RawHead,
+    entry: &Entry,
+    began: Instant,
     (action, reason, rule): (&'static str, &'static str, Option<&'static str>),
 ) {
     Counters::add(&app.counters.requests);
-    let client = Client::identify(peer, &head.headers, &app.settings.proxies);
-    let entry = Entry::of_raw(head, unserved.cut, client);
-    tell_spoofed(app, client, &entry);
     let mut event = Event {
         message: "request",
         action,
         outcome: Some(Outcome::Failure),
         reason: Some(reason),
-        duration: Some(clock::nanos(clock::now().saturating_duration_since(unserved.began))),
+        duration: Some(clock::nanos(clock::now().saturating_duration_since(began))),
         status: rule.is_none().then_some(499),
         rule,
-        entry: Some(&entry),
+        entry: Some(entry),
         ..Event::default()
     };
     let at = clock::timestamp();
@@ -125,10 +133,7 @@ async fn refuse<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let head = RawHead::read(&unserved.head);
-    let client = Client::identify(peer, &head.headers, &app.settings.proxies);
-    let entry = Entry::of_raw(&head, unserved.cut, client);
-    tell_spoofed(&app, client, &entry);
+    let (head, client, entry) = read(&app, peer, unserved);
     let is_head = entry.is_head();
     let mut unfinished = Unfinished::new(Arc::clone(&app), entry, unserved.began);
     let findings = unfinished.findings();
