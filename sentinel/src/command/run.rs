@@ -1,6 +1,6 @@
 //! `sentinel run`: the daemon, its socket and its signals.
 
-use std::{fs, io, path::PathBuf, sync::Arc, thread, time::Instant};
+use std::{fs, io, path::PathBuf, sync::Arc, thread};
 
 use shared::alert::Observer;
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,7 +9,7 @@ use crate::{
     bell,
     board::{Board, Status},
     checkpoint::lock,
-    daemon::Daemon,
+    daemon::{Daemon, clock::Clock},
     failure::{Failure, say},
     rule::load::{self, Loaded},
     settings::Settings,
@@ -37,9 +37,10 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
         ))
     })?;
     let lock = lock::lock(&settings)?;
-    let status =
-        Status { version: env!("CARGO_PKG_VERSION"), started_at: jiff_now(), ..Status::default() };
-    let board = Arc::new(Board::new(status, now()));
+    let clock = Clock::read();
+    let started_at = clock.wall.rfc3339();
+    let status = Status { version: env!("CARGO_PKG_VERSION"), started_at, ..Status::default() };
+    let board = Arc::new(Board::new(status, clock.now));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -73,12 +74,13 @@ async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Resu
     let (done, mut ended) = tokio::sync::oneshot::channel();
     let evaluator = thread::Builder::new().name("evaluator".into()).spawn(move || {
         let state_dir = settings.state_dir.clone();
-        let result = Daemon::start(settings, rules, observer(), shown).and_then(|daemon| {
-            say(&started);
-            daemon
-                .run(&calls, once)
-                .map_err(|error| Failure::at("leave a snapshot in", &state_dir, &error))
-        });
+        let result =
+            Daemon::start(settings, rules, observer(), shown, Clock::read()).and_then(|daemon| {
+                say(&started);
+                daemon
+                    .run(&calls, once)
+                    .map_err(|error| Failure::at("leave a snapshot in", &state_dir, &error))
+            });
         // Whoever waited may be gone.
         drop(done.send(result));
     });
@@ -116,17 +118,4 @@ impl Drop for Bound {
         // Whoever starts next removes it otherwise.
         drop(fs::remove_file(&self.0));
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the start is told by the clock")]
-fn jiff_now() -> String {
-    crate::time::Timestamp(jiff::Timestamp::now().as_microsecond()).rfc3339()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the board must know that something moved at the start"
-)]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -1,8 +1,12 @@
 //! The evaluator: looks, reads, evaluates, journals, appends, shows, in turns, until it is told to
-//! stop. The only place of the detector that reads a clock.
+//! stop. What the clocks show is handed to it.
+
+pub mod clock;
+mod deliver;
+mod reload;
+mod show;
 
 use std::{
-    collections::BTreeSet,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,7 +17,7 @@ use shared::{Alert, alert::Observer};
 use crate::{
     alert,
     bell::Calls,
-    board::{self, Board},
+    board::Board,
     checkpoint::{
         journal::{Frame, Journal},
         recover::{self, Places},
@@ -23,19 +27,16 @@ use crate::{
     failure::{Failure, say},
     notice::Notice,
     regular,
-    rule::{
-        RuleSet, Severity,
-        load::{self, Loaded},
-    },
+    rule::load::Loaded,
     settings::Settings,
     sink::{alerts_log::AlertsLog, ring::Ring},
-    tail::{From, Tail, follow::AtPath, identity::FileRecord, search},
+    tail::{From, Tail, search},
     time::Timestamp,
     turn::{Input, Turn},
 };
+use clock::Clock;
+use deliver::{Held, SinceFrame};
 
-/// Between two looks at the rule files.
-const RELOAD_EVERY: Duration = Duration::from_secs(1);
 /// Between two snapshots, if anything happened.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
 /// Journal size from which a snapshot makes it short again.
@@ -73,22 +74,6 @@ pub struct Daemon {
     is_stopped: bool,
 }
 
-/// What the next frame will hold.
-#[derive(Debug, Default)]
-struct SinceFrame {
-    files: Vec<FileRecord>,
-    turns: Vec<Turn>,
-}
-
-/// A turn's alerts on their way: nothing else is evaluated before they have arrived.
-#[derive(Debug)]
-struct Held {
-    frame: Frame,
-    alerts: Vec<(Alert, String)>,
-    /// The frame is written, and the lines are at least begun.
-    journalled: bool,
-}
-
 impl Daemon {
     /// Recovers what was, and writes it down before the first byte is read.
     ///
@@ -99,8 +84,9 @@ impl Daemon {
         rules: Loaded,
         observer: Observer,
         board: Arc<Board>,
+        clock: Clock,
     ) -> Result<Self, Failure> {
-        let now = instant();
+        let now = clock.now;
         let places = Places {
             log_dir: &settings.log_dir,
             alerts: &settings.alerts,
@@ -156,7 +142,7 @@ impl Daemon {
             changed: false,
             is_stopped: false,
         };
-        daemon.rules_loaded();
+        daemon.rules_loaded(clock.wall);
         Ok(daemon)
     }
 
@@ -167,16 +153,13 @@ impl Daemon {
     pub fn run(mut self, calls: &Calls, once: bool) -> io::Result<()> {
         let mut stop_by = None;
         loop {
-            let now = instant();
-            self.board.moves(now);
+            let clock = Clock::read();
             if stop_by.is_none() && calls.is_stopped() {
-                stop_by = Some(now + DRAIN_MAX);
+                stop_by = Some(clock.now + DRAIN_MAX);
             }
-            let worked = self.pass(now);
-            self.show();
-            self.board.set_ready();
-            let at_end = !worked && self.held.is_none() && self.tail.is_at_end();
-            if stop_by.is_some_and(|by| at_end || now >= by) || (once && at_end) {
+            let worked = self.round(clock);
+            let at_end = !worked && self.is_at_end();
+            if stop_by.is_some_and(|by| at_end || clock.now >= by) || (once && at_end) {
                 break;
             }
             let wait = match (worked, self.is_stopped) {
@@ -186,16 +169,38 @@ impl Daemon {
             };
             calls.wait(wait);
         }
+        self.stop(Clock::read())
+    }
+
+    /// Leaves a snapshot.
+    ///
+    /// # Errors
+    /// It was not written: the next start repeats the journal instead.
+    pub fn stop(mut self, clock: Clock) -> io::Result<()> {
         if self.held.is_some() {
             // A snapshot would hold alerts that nobody has seen as raised. The one before and the
             // journal hold them as still to come.
             return Err(io::Error::other("alerts wait for space on the disk"));
         }
-        self.snapshot(instant())
+        self.snapshot(clock.now)
+    }
+
+    /// Every file is read to its end and every alert has arrived.
+    pub fn is_at_end(&self) -> bool {
+        self.held.is_none() && self.tail.is_at_end()
     }
 
     /// One round. True if there may be more to do at once.
-    fn pass(&mut self, now: Instant) -> bool {
+    pub fn round(&mut self, clock: Clock) -> bool {
+        self.board.moves(clock.now);
+        let worked = self.pass(clock);
+        self.show();
+        self.board.set_ready();
+        worked
+    }
+
+    fn pass(&mut self, clock: Clock) -> bool {
+        let now = clock.now;
         // Also while the disk is full: what is rotated meanwhile must be held open.
         let mut look = self.tail.look(&mut self.engine, From::Start, now);
         self.snapshot_due |= look.left;
@@ -205,7 +210,7 @@ impl Daemon {
         if !self.deliver() {
             return false;
         }
-        self.reload(now);
+        self.reload(clock);
         let aged = self.changed && now.duration_since(self.snapshot_at) >= SNAPSHOT_EVERY;
         let full = self.journal.size() >= JOURNAL_BYTES_MAX || self.inputs >= INPUTS_MAX;
         if self.snapshot_due || aged || full {
@@ -215,16 +220,16 @@ impl Daemon {
             }
         }
         let notices = std::mem::take(&mut self.notices);
-        self.turn(notices)
+        self.turn(notices, clock.wall)
     }
 
-    fn turn(&mut self, notices: Vec<Notice>) -> bool {
+    fn turn(&mut self, notices: Vec<Notice>, now: Timestamp) -> bool {
         let mut alerts = Vec::new();
         let mut emit = |alert: Alert| {
             let line = alert::line(&alert);
             alerts.push((alert, line));
         };
-        let mut turn = Turn { now: wall(), inputs: Vec::new() };
+        let mut turn = Turn { now, inputs: Vec::new() };
         for notice in notices {
             self.engine.notice(&notice, turn.now, &mut emit);
             turn.inputs.push(Input::Notice(notice));
@@ -252,46 +257,6 @@ impl Daemon {
         self.deliver()
     }
 
-    /// The files that these turns read, as they stand now.
-    fn read_in(&self, turns: &[Turn]) -> Vec<FileRecord> {
-        let inputs = turns.iter().flat_map(|turn| &turn.inputs);
-        let read: BTreeSet<u32> = inputs
-            .filter_map(|input| match input {
-                Input::Lines { file, .. } => Some(*file),
-                Input::Notice(_) => None,
-            })
-            .collect();
-        read.into_iter().filter_map(|file| self.tail.record(file).cloned()).collect()
-    }
-
-    /// Takes held alerts as far as the disk lets them: journal, then alerts.log, then whoever asks.
-    /// True if nothing is held any more.
-    fn deliver(&mut self) -> bool {
-        let Some(mut held) = self.held.take() else { return true };
-        let arrived = self.advance(&mut held);
-        if self.stopped(arrived) {
-            self.held = Some(held);
-            return false;
-        }
-        for (alert, line) in held.alerts {
-            self.board.alert(alert, &line);
-        }
-        true
-    }
-
-    fn advance(&mut self, held: &mut Held) -> io::Result<()> {
-        if held.journalled {
-            return self.alerts_log.retry();
-        }
-        held.frame.mark = self.alerts_log.ready()?;
-        if let Some(fault) = self.alerts_log.rotation_fault() {
-            say(&format!("{} was not rotated: {fault}", self.settings.alerts.display()));
-        }
-        self.journal.append(&held.frame)?;
-        held.journalled = true;
-        self.alerts_log.append(held.frame.alerts.as_bytes())
-    }
-
     fn snapshot(&mut self, now: Instant) -> io::Result<()> {
         // Counted up whether it succeeds or not: a journal never belongs to two snapshots.
         self.generation += 1;
@@ -300,101 +265,6 @@ impl Daemon {
         (self.since_frame, self.inputs) = (SinceFrame::default(), 0);
         (self.snapshot_at, self.snapshot_due, self.changed) = (now, false, false);
         Ok(())
-    }
-
-    /// Reads the rule files again if a byte of them has changed.
-    fn reload(&mut self, now: Instant) {
-        if now.duration_since(self.rules_looked) < RELOAD_EVERY {
-            return;
-        }
-        self.rules_looked = now;
-        let read = load::read(&self.settings.rules).map_err(|unreadable| unreadable.to_string());
-        if read == self.rules_seen {
-            return;
-        }
-        // Half of a file that is being written is not meant: two looks must agree.
-        if self.rules_changing.as_ref() != Some(&read) {
-            self.rules_changing = Some(read);
-            return;
-        }
-        self.rules_changing = None;
-        self.rules_seen = read;
-        let fault = match self.rules_seen.as_deref().map(RuleSet::parse) {
-            Ok((Some(rules), _)) => {
-                self.engine.replace(Arc::new(rules));
-                self.tail.replaced(&mut self.engine);
-                // No turn spans two rule sets.
-                self.snapshot_due = true;
-                return self.rules_loaded();
-            }
-            Ok((None, faults)) => {
-                let error = faults.iter().find(|fault| fault.severity == Severity::Error);
-                error.map_or_else(String::new, |at| {
-                    format!("{}:{}:{}: {}", at.file, at.line, at.column, at.message)
-                })
-            }
-            Err(unreadable) => unreadable.clone(),
-        };
-        self.board.update(|status| status.rules.last_reload_error = Some(fault.clone()));
-        self.notices.push(Notice::ReloadFailed { fault });
-    }
-
-    fn rules_loaded(&mut self) {
-        let rules = self.engine.rules();
-        let (digest, count) = (rules.digest.clone(), rules.rules.len());
-        let loaded_at = wall().rfc3339();
-        self.board.update(|status| {
-            status.rules = board::Rules { digest, count, loaded_at, last_reload_error: None };
-        });
-    }
-
-    /// Notes what keeps the evaluator from going on, or that nothing does.
-    fn stopped(&mut self, result: io::Result<()>) -> bool {
-        let error = result.err().map(|error| error.to_string());
-        let stopped = error.is_some();
-        match (&error, self.is_stopped) {
-            (Some(error), false) => say(&format!("evaluation stops until this is mended: {error}")),
-            (None, true) => say("evaluation goes on"),
-            _ => {}
-        }
-        self.is_stopped = stopped;
-        self.board.update(|status| status.stopped_by = error);
-        stopped
-    }
-
-    fn show(&self) {
-        let files = self
-            .tail
-            .files()
-            .iter()
-            .map(|tailed| board::File {
-                path: tailed.record.path().display().to_string(),
-                source: tailed.record.source.clone(),
-                offset: tailed.record.offset,
-                size: tailed.size.max(tailed.record.offset),
-                lag_bytes: tailed.lag(),
-                last_line_at: tailed.last_line.map(Timestamp::rfc3339),
-                state: match (&tailed.fault, tailed.at_path) {
-                    (Some(_), _) => "unreadable",
-                    (None, AtPath::Same) => "reading",
-                    (None, AtPath::Other) => "rotated",
-                    (None, AtPath::Nothing) => "moved",
-                },
-            })
-            .collect();
-        let faults = self.tail.faults().iter();
-        let unreadable = faults.map(|(path, why)| (path.display().to_string(), why.clone()));
-        let groups = self.engine.groups().filter(|(_, count)| *count > 0);
-        let state = self.engine.state();
-        self.board.update(|status| {
-            status.seq = state.seq;
-            status.files = files;
-            status.unreadable = unreadable.collect();
-            status.groups = groups.map(|(rule, count)| (rule.to_owned(), count)).collect();
-            status.gaps = state.gaps;
-            status.late_lines = state.late;
-            status.clock_skew_lines = state.clock_skew;
-        });
     }
 }
 
@@ -415,14 +285,4 @@ fn snapshot(
     };
     snapshot.write(&settings.state_dir)?;
     Journal::begin(&settings.state_dir, generation)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place that reads it for the evaluator")]
-fn instant() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the `now` of a turn is read here and nowhere else")]
-fn wall() -> Timestamp {
-    Timestamp(jiff::Timestamp::now().as_microsecond())
 }
