@@ -13,6 +13,9 @@ pub const TAIL_BYTES: usize = 64 << 10;
 const HEAD_BYTES: usize = LINE_BYTES_MAX - TAIL_BYTES;
 const READ_BYTES: usize = 256 << 10;
 
+/// A longer run of NULs before a line is taken by itself: it may be as long as a file can be.
+const HOLE_BYTES: usize = 64 << 10;
+
 /// A line, without its line end.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line<'b> {
@@ -104,6 +107,8 @@ impl Buffer {
         let end = if self.left_out > 0 { memchr(b'\n', fresh) } else { memrchr(b'\n', fresh) };
         if let Some(end) = end {
             self.whole = known + end + 1;
+        } else if self.left_out == 0 && hole(&self.bytes) >= HOLE_BYTES {
+            self.whole = hole(&self.bytes);
         } else if self.bytes.len() > LINE_BYTES_MAX + 2 {
             // The two bytes more are a line end that may come: until then the line may yet fit.
             let keep_from = self.bytes.len() - TAIL_BYTES - 2;
@@ -115,6 +120,11 @@ impl Buffer {
     /// What stands after the last line end becomes a line: its source will not grow again.
     pub fn finish(&mut self) {
         self.whole = self.bytes.len();
+    }
+
+    /// Nothing more can be read.
+    pub fn end(&mut self) {
+        self.at_end = true;
     }
 
     /// The last bytes that were read, as many as `most`; fewer if fewer are here.
@@ -152,7 +162,10 @@ impl Buffer {
 fn split(bytes: &[u8], offset: u64, line: &mut impl FnMut(Line<'_>)) {
     let mut start = 0;
     let ends = memchr_iter(b'\n', bytes).map(|end| end + 1);
-    for end in ends.chain((bytes.last() != Some(&b'\n')).then_some(bytes.len())) {
+    let unfinished = bytes.get(memrchr(b'\n', bytes).map_or(0, |end| end + 1)..);
+    // A hole that nothing follows yet is no line.
+    let last = unfinished.is_some_and(|rest| hole(rest) < rest.len()).then_some(bytes.len());
+    for end in ends.chain(last) {
         let body = without_line_end(bytes.get(start..end).unwrap_or_default());
         line(compact(offset + start as u64, body, HEAD_BYTES, 0));
         start = end;
@@ -182,8 +195,12 @@ fn without_line_end(line: &[u8]) -> &[u8] {
 
 /// A file truncated under a writer that does not append starts its next line with a hole of NULs.
 fn without_holes(line: &[u8]) -> &[u8] {
-    let hole = line.iter().take_while(|byte| **byte == 0).count();
-    line.get(hole..).unwrap_or_default()
+    line.get(hole(line)..).unwrap_or_default()
+}
+
+/// How many NULs it begins with.
+fn hole(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| **byte == 0).count()
 }
 
 #[cfg(test)]
@@ -239,6 +256,21 @@ mod tests {
     #[test]
     fn a_hole_before_a_line_is_no_part_of_it() {
         check(b"\0\0\0one\n\0\n", &[(0, "one"), (7, "")], 9);
+    }
+
+    #[test]
+    fn a_hole_of_any_size_leaves_the_line_behind_it_whole() {
+        for len in [HOLE_BYTES - 1, HOLE_BYTES, READ_BYTES + 1, 3 << 20] {
+            let mut bytes = vec![0; len];
+            bytes.extend_from_slice(b"one\ntwo\n");
+            for piece in [1 << 12, 100_003, READ_BYTES] {
+                let (found, position) = lines(&bytes, piece);
+                assert_eq!(position, bytes.len() as u64);
+                let found: Vec<_> =
+                    found.iter().map(|(_, line, unmatched)| (&line[..], *unmatched)).collect();
+                assert_eq!(found, [(&b"one"[..], None), (b"two", None)], "{len} NULs");
+            }
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub enum Reason {
     Replay,
     /// What was read before is not known any more.
     StateLost,
+    /// A compressed file is damaged or cut off.
+    Damaged,
 }
 
 impl Reason {
@@ -67,6 +69,7 @@ impl Reason {
             Self::RotatedAway => "rotated_away",
             Self::Replay => "replay",
             Self::StateLost => "state_lost",
+            Self::Damaged => "damaged",
         }
     }
 }

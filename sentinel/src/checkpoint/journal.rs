@@ -2,6 +2,7 @@
 //! shown to anyone.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, Read as _},
     os::unix::fs::FileExt as _,
@@ -14,13 +15,15 @@ use super::codec;
 use crate::{sink::alerts_log::Mark, tail::identity::FileRecord, turn::Turn};
 
 const NAME: &str = "journal";
-const MAGIC: &[u8] = b"sentinel journal 1\n";
+const MAGIC: &[u8] = b"sentinel journal 2\n";
 
 /// Everything since the frame before, ending with a turn that raised alerts.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
-    /// Files that are new, as they were first seen.
+    /// Files that are tailed since the frame before, as they were then.
     pub files: Vec<FileRecord>,
+    /// Files that were left.
+    pub left: BTreeSet<u32>,
     /// Every file that the turns read, as it stood after them: by this it is known to be the same.
     pub read: Vec<FileRecord>,
     /// In their order. Only the last one raised alerts.

@@ -1,7 +1,13 @@
 //! From what is on disk back to the one point where everything stood: the snapshot, the journalled
 //! turns again in their own order and time, and the alerts they had raised, each once.
 
-use std::{io, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
 
 use shared::alert::Observer;
 
@@ -47,6 +53,10 @@ pub struct Recovered {
     pub remarks: Vec<String>,
     /// Where files that are not known yet are begun.
     pub from: From,
+    /// What was last known of each file.
+    newest: BTreeMap<u32, FileRecord>,
+    /// Files that were left later.
+    told: BTreeSet<u32>,
 }
 
 /// Reads the state directory and repeats what was journalled.
@@ -84,6 +94,8 @@ fn begin(
         notices: Vec::new(),
         remarks: Vec::new(),
         from,
+        newest: BTreeMap::new(),
+        told: BTreeSet::new(),
     };
     if lost {
         // What was read before nobody knows: reading it all again would repeat its alerts.
@@ -113,16 +125,23 @@ fn resume(
 ) -> io::Result<Recovered> {
     let mut recovered = Recovered {
         engine: Engine::new(rules, snapshot.state, observer),
-        tail: Tail::new(places.log_dir, places.alerts, snapshot.next_file, snapshot.lost),
+        tail: Tail::new(places.log_dir, places.alerts, snapshot.next_file, snapshot.past),
         generation: snapshot.generation,
         notices: Vec::new(),
         remarks: Vec::new(),
         from: From::Start,
+        newest: BTreeMap::new(),
+        told: BTreeSet::new(),
     };
     let frames = Journal::read(places.state_dir, snapshot.generation)?;
     if frames.is_empty() {
         // Else the first frame has told them.
         recovered.notices = snapshot.notices;
+    }
+    recovered.told = frames.iter().flat_map(|frame| &frame.left).copied().collect();
+    for frame in &frames {
+        let known = frame.files.iter().chain(&frame.read);
+        recovered.newest.extend(known.map(|record| (record.file, record.clone())));
     }
     for record in snapshot.files {
         recovered.open(record, now);
@@ -147,20 +166,17 @@ fn resume(
 }
 
 impl Recovered {
+    /// Goes on with a file, looked for by what was last known of it.
     fn open(&mut self, record: FileRecord, now: Instant) {
-        let gap = self.tail.resume(record, &mut self.engine, now);
-        self.notices.extend(gap);
+        let newest = self.newest.get(&record.file).unwrap_or(&record).clone();
+        let gap = self.tail.resume(record, &newest, &mut self.engine, now);
+        // Of a file that was left later it was told then, or there was nothing to tell.
+        self.notices.extend(gap.filter(|_| !self.told.contains(&newest.file)));
     }
 
     fn repeat(&mut self, frame: &Frame, now: Instant) {
         for record in &frame.files {
             self.open(record.clone(), now);
-        }
-        for record in &frame.read {
-            // Replaced since: what stands there now was never evaluated, and will be found as new.
-            if !self.tail.holds(record) {
-                self.tail.forget(record.file);
-            }
         }
         for turn in &frame.turns {
             for input in &turn.inputs {
@@ -177,6 +193,7 @@ impl Recovered {
                 }
             }
         }
+        self.tail.leave(&frame.left);
     }
 
     /// The bytes of a journalled turn are gone. Its alerts stand in the journal; what the windows

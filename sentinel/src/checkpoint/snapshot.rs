@@ -9,10 +9,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use crate::{engine::State, notice::Notice, tail::identity::FileRecord};
+use crate::{
+    engine::State,
+    notice::Notice,
+    tail::{identity::FileRecord, past::Gone},
+};
 
 const NAME: &str = "snapshot";
-const MAGIC: &[u8] = b"sentinel snapshot 1\n";
+const MAGIC: &[u8] = b"sentinel snapshot 2\n";
 
 /// Where everything stood: `S` is the engine's state when it is read, and a reference to it when it
 /// is written.
@@ -24,8 +28,8 @@ pub struct Snapshot<S> {
     pub state: S,
     /// The files that were tailed.
     pub files: Vec<FileRecord>,
-    /// Files that were not there, and have been told.
-    pub lost: Vec<FileRecord>,
+    /// Files that were not tailed any more.
+    pub past: Vec<Gone>,
     /// The number of the next file.
     pub next_file: u32,
     /// What still has to be told.

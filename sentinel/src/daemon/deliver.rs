@@ -8,7 +8,7 @@ use super::Daemon;
 use crate::{
     checkpoint::journal::Frame,
     failure::say,
-    tail::identity::FileRecord,
+    tail::{Look, identity::FileRecord},
     turn::{Input, Turn},
 };
 
@@ -16,6 +16,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct SinceFrame {
     pub(super) files: Vec<FileRecord>,
+    pub(super) left: BTreeSet<u32>,
     pub(super) turns: Vec<Turn>,
 }
 
@@ -26,6 +27,17 @@ pub(super) struct Held {
     pub(super) alerts: Vec<(Alert, String)>,
     /// The frame is written, and the lines are at least begun.
     pub(super) journalled: bool,
+}
+
+impl SinceFrame {
+    /// What a look brought.
+    pub(super) fn looked(&mut self, look: &mut Look) {
+        for file in &look.fresh {
+            self.left.remove(&file.file);
+        }
+        self.files.append(&mut look.fresh);
+        self.left.extend(look.left.drain(..));
+    }
 }
 
 impl Daemon {

@@ -100,7 +100,7 @@ impl Daemon {
         }
         if let Ok((file, metadata)) = regular::open(&settings.alerts)
             && metadata.len() > 0
-            && !search::holds_alerts(&file).unwrap_or(true)
+            && !search::holds_alerts(&mut file.into()).unwrap_or(true)
         {
             return Err(Failure::Io(format!(
                 "{} holds something else than alerts: name another file with --alerts \
@@ -203,9 +203,9 @@ impl Daemon {
         let now = clock.now;
         // Also while the disk is full: what is rotated meanwhile must be held open.
         let mut look = self.tail.look(&mut self.engine, From::Start, now);
-        self.snapshot_due |= look.left;
-        self.changed |= !look.fresh.is_empty();
-        self.since_frame.files.append(&mut look.fresh);
+        self.snapshot_due |= look.changed;
+        self.changed |= !(look.fresh.is_empty() && look.left.is_empty());
+        self.since_frame.looked(&mut look);
         self.notices.append(&mut look.notices);
         if !self.deliver() {
             return false;
@@ -244,10 +244,11 @@ impl Daemon {
         if alerts.is_empty() {
             return true;
         }
-        let SinceFrame { files, turns } = std::mem::take(&mut self.since_frame);
+        let SinceFrame { files, left, turns } = std::mem::take(&mut self.since_frame);
         let frame = Frame {
             read: self.read_in(&turns),
             files,
+            left,
             turns,
             alerts: alerts.iter().map(|(_, line)| line.as_str()).collect(),
             seq: self.engine.state().seq,
@@ -279,7 +280,7 @@ fn snapshot(
         generation,
         state: engine.state(),
         files: tail.records(),
-        lost: tail.lost().to_vec(),
+        past: tail.past().to_vec(),
         next_file: tail.next_file(),
         notices: notices.to_vec(),
     };

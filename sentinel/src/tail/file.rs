@@ -1,20 +1,16 @@
 //! One open file: what was read of it, what is ready, and how far its lines were evaluated.
 
-use std::{
-    fs::{File, Metadata},
-    io,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
-    path::Path,
-    time::{Instant, SystemTime},
-};
+use std::{fs::Metadata, io, os::unix::fs::MetadataExt as _, path::Path, time::Instant};
 
 use super::{
+    content::Content,
     follow::{self, AtPath, Seen, Step},
-    identity::{self, FileRecord, Inode},
+    identity::{self, FileRecord, Inode, Modified},
 };
 use crate::{
     engine::Origin,
     line::{Buffer, Line},
+    time::Timestamp,
 };
 
 /// An unfinished line up to this size is read again each time instead of being kept: it may be cut
@@ -28,27 +24,38 @@ pub struct Tailed {
     pub record: FileRecord,
     /// How the engine knows it.
     pub origin: Origin,
-    /// Its size at the last look.
+    /// Its size at the last look; of a compressed file what was read of it.
     pub size: u64,
     /// When its last line was evaluated.
-    pub last_line: Option<crate::time::Timestamp>,
+    pub last_line: Option<Timestamp>,
     /// What keeps it from being read.
     pub fault: Option<String>,
     /// What stands at the path it was last seen at.
     pub at_path: AtPath,
     /// Files between it and the one at its path were looked for.
     pub followed: bool,
-    file: File,
+    content: Content,
     buffer: Buffer,
-    modified: Option<(i64, i64)>,
+    modified: Option<Modified>,
     grew: Instant,
     /// Bytes were read that do not follow what was evaluated.
     replaced: bool,
+    /// What is compressed in it is damaged from here on.
+    damaged: bool,
+}
+
+/// What a look at a file showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// What to do with it.
+    pub step: Step,
+    /// Something may have been rotated away from its path that had changed no sooner than that.
+    pub rotated_since: Option<Modified>,
 }
 
 impl Tailed {
     /// Goes on with an open file where `record` says.
-    pub fn new(file: File, record: FileRecord, origin: Origin, now: Instant) -> Self {
+    pub fn new(content: Content, record: FileRecord, origin: Origin, now: Instant) -> Self {
         let buffer = Buffer::at(record.offset);
         Self {
             record,
@@ -58,49 +65,79 @@ impl Tailed {
             fault: None,
             at_path: AtPath::Same,
             followed: false,
-            file,
+            content,
             buffer,
             modified: None,
             grew: now,
             replaced: false,
+            damaged: false,
         }
+    }
+
+    /// Goes on in another file, which holds what was evaluated and more.
+    pub fn go_on_in(&mut self, content: Content, inode: Inode, now: Instant) {
+        self.record.inode = inode;
+        self.buffer = Buffer::at(self.record.offset);
+        self.content = content;
+        (self.size, self.modified, self.grew) = (0, None, now);
+        (self.replaced, self.followed) = (false, true);
     }
 
     /// Looks at the file and its path.
     ///
     /// # Errors
     /// The file can no longer be read.
-    pub fn look(&mut self, now: Instant) -> io::Result<Step> {
-        let metadata = self.file.metadata()?;
-        let modified = Some((metadata.mtime(), metadata.mtime_nsec()));
-        let changed = modified != self.modified || metadata.size() != self.size;
+    pub fn look(&mut self, now: Instant) -> io::Result<Looked> {
+        let metadata = self.content.metadata()?;
+        let modified = Modified::from(&metadata);
+        self.at_path = at_path(&self.record.path(), self.record.inode);
+        if self.content.is_packed() {
+            self.size = self.buffer.read_to();
+            let read = !self.buffer.more() && self.buffer.whole().is_empty();
+            let step = if read { Step::Leave } else { Step::Read };
+            return Ok(Looked { step, rotated_since: None });
+        }
+        let changed = Some(modified) != self.modified || metadata.size() != self.size;
         if changed {
             self.grew = now;
         }
-        self.at_path = at_path(&self.record.path(), self.record.inode);
         let seen = Seen {
             size: metadata.size(),
-            holds: !self.replaced && (!changed || self.record.still_holds(&self.file)?),
+            holds: !self.replaced && (!changed || self.record.still_holds(&mut self.content)?),
             unread: metadata.size() > self.buffer.read_to() || !self.buffer.whole().is_empty(),
             at_path: self.at_path,
             links: metadata.nlink(),
             quiet: now.duration_since(self.grew),
         };
         let step = follow::next(self.record.offset, seen);
+        let before = self.record.modified;
+        // Of a file of which nothing was evaluated nothing shows that it was cut.
+        let cut = self.record.offset == 0 && modified != before;
+        let rotated = self.at_path == AtPath::Other && !self.followed;
+        self.followed |= rotated;
         if step != Step::Anew {
-            (self.size, self.modified) = (metadata.size(), modified);
+            (self.size, self.modified) = (metadata.size(), Some(modified));
+            if self.at_path == AtPath::Same {
+                self.record.modified = modified;
+            }
         }
-        Ok(step)
+        let rotated_since = (cut || rotated || step == Step::Anew).then_some(before);
+        Ok(Looked { step, rotated_since })
     }
 
     /// A second handle to the same file, for the record that takes over.
     ///
     /// # Errors
     /// No handle is left.
-    pub fn reopen(&self) -> io::Result<(File, Metadata)> {
-        let file = self.file.try_clone()?;
-        let metadata = file.metadata()?;
-        Ok((file, metadata))
+    pub fn reopen(&self) -> io::Result<(Content, Metadata)> {
+        let content = self.content.again()?;
+        let metadata = content.metadata()?;
+        Ok((content, metadata))
+    }
+
+    /// What is compressed in it could not be read to its end.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     /// Whether it is at its path now.
@@ -108,18 +145,12 @@ impl Tailed {
         at_path(&self.record.path(), self.record.inode) == AtPath::Same
     }
 
-    /// When its content last changed, as far as was seen.
-    pub fn changed(&self) -> SystemTime {
-        let metadata = self.file.metadata().and_then(|metadata| metadata.modified());
-        metadata.unwrap_or(SystemTime::UNIX_EPOCH)
-    }
-
-    /// Whether what `record` tells of it stands in it.
+    /// Its first bytes, evaluated or not.
     ///
     /// # Errors
     /// The file can no longer be read.
-    pub fn holds(&self, record: &FileRecord) -> io::Result<bool> {
-        record.still_holds(&self.file)
+    pub fn beginning(&mut self) -> io::Result<Vec<u8>> {
+        self.content.beginning(identity::HEAD_BYTES_MAX)
     }
 
     /// Reads until a line is ready or the file has no more.
@@ -130,17 +161,28 @@ impl Tailed {
         if !self.buffer.whole().is_empty() {
             return Ok(());
         }
-        let file = &self.file;
+        let content = &mut self.content;
+        if content.is_packed() {
+            let read = self.buffer.fill(u64::MAX, |into, from| content.read_at(into, from));
+            // Its disk can be asked again, what it holds cannot.
+            let damaged = read.as_ref().is_err_and(|error| error.raw_os_error().is_none());
+            self.damaged |= damaged;
+            if damaged {
+                self.buffer.end();
+                return Ok(());
+            }
+            return read;
+        }
         let waiting = self.buffer.read_to() - self.buffer.position();
         let last = self.buffer.last(identity::TAIL_BYTES_MAX);
         let last_from = self.buffer.read_to() - last.len() as u64;
-        if waiting <= FRAGMENT_BYTES_MAX || !identity::stands_at(file, last, last_from)? {
+        if waiting <= FRAGMENT_BYTES_MAX || !content.stands_at(last, last_from)? {
             self.buffer = Buffer::at(self.record.offset);
         }
-        self.buffer.fill(u64::MAX, |into, from| retry(|| file.read_at(into, from)))?;
+        self.buffer.fill(u64::MAX, |into, from| content.read_at(into, from))?;
         // Asked after the read: it may be replaced between a look and a read, and then what was
         // read belongs to the new content and will be read again as that.
-        if !self.buffer.whole().is_empty() && !self.record.still_holds(file)? {
+        if !self.buffer.whole().is_empty() && !self.record.still_holds(content)? {
             self.buffer = Buffer::at(self.record.offset);
             self.replaced = true;
         }
@@ -152,11 +194,11 @@ impl Tailed {
     /// # Errors
     /// Those of reading, or the file ends before `to`.
     pub fn fill_to(&mut self, to: u64) -> io::Result<()> {
-        let file = &self.file;
+        let content = &mut self.content;
         self.buffer.fill(to.saturating_sub(self.buffer.read_to()), |into, from| {
             let left = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
             let into = into.get_mut(..left.min(into.len())).unwrap_or_default();
-            match retry(|| file.read_at(into, from))? {
+            match content.read_at(into, from)? {
                 0 if left > 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 read => Ok(read),
             }
@@ -203,14 +245,5 @@ fn at_path(path: &Path, inode: Inode) -> AtPath {
         Ok(found) if Inode::from(&found) == inode => AtPath::Same,
         Ok(_) => AtPath::Other,
         Err(_) => AtPath::Nothing,
-    }
-}
-
-fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match read() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
     }
 }

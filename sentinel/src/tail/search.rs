@@ -1,67 +1,131 @@
-//! Questions about files on disk: where one of before is now, which came between, what one holds.
+//! Questions about files on disk: where one of before is now, and what one holds.
 
 use std::{
-    fs::{self, File},
+    fs::{self, Metadata},
     io,
-    os::unix::fs::FileExt as _,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use shared::Alert;
 
-use super::identity::{FileRecord, Inode};
-use crate::regular;
+use super::{
+    content::Content,
+    identity::{FileRecord, Holds, Inode, Modified},
+    siblings::{self, Sibling},
+};
+use crate::notice::Reason;
 
 /// Longest first line that is looked at to tell whether a file holds alerts, in bytes.
 const FIRST_LINE_BYTES_MAX: usize = 64 << 10;
 
-/// Opens the file of a record wherever it is now: at its path, under another name beside it, or in
-/// the log directory, which may have moved.
-pub fn find(record: &FileRecord, log_dir: &Path) -> Option<(File, PathBuf)> {
+/// A file that holds what was evaluated, open.
+#[derive(Debug)]
+pub struct Found {
+    /// What it holds.
+    pub content: Content,
+    /// What it is.
+    pub metadata: Metadata,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Where a file of before is.
+#[derive(Debug)]
+pub enum Located {
+    /// Here.
+    Found(Box<Found>),
+    /// Nowhere.
+    Gone(Reason),
+    /// It cannot be told: something cannot be read.
+    Unclear,
+}
+
+/// Looks for a file of before: by its inode under any name beside its path or in the log directory,
+/// which may have moved; else for a copy. `is_known` tells inodes that are tailed already.
+pub fn locate(record: &FileRecord, log_dir: &Path, is_known: impl Fn(Inode) -> bool) -> Located {
     let path = record.path();
-    let dirs = [path.parent().unwrap_or(log_dir), log_dir];
-    let siblings = dirs.into_iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten();
-    let siblings = siblings.filter_map(|entry| Some(entry.ok()?.path()));
-    std::iter::once(path.clone()).chain(siblings).find_map(|path| {
-        if Inode::from(&fs::metadata(&path).ok()?) != record.inode {
-            return None;
+    let at_path = fs::metadata(&path);
+    let here = at_path.as_ref().ok().cloned();
+    let here = here.map(|metadata| Sibling { path: path.clone(), metadata });
+    let mut unclear = false;
+    for one in here.into_iter().chain(around(&path, log_dir)) {
+        if Inode::from(&one.metadata) != record.inode
+            || is_known(record.inode)
+            || !(record.is_distinct() || is_named_after(&one.path, &path))
+        {
+            continue;
         }
-        let (file, _) = regular::open(&path).ok()?;
-        record.still_holds(&file).ok()?.then_some((file, path))
+        let held = Content::open(&one.path).and_then(|(mut content, metadata)| {
+            let holds = record.still_holds(&mut content)?;
+            Ok(holds.then_some(Found { content, metadata, path: one.path }))
+        });
+        match held {
+            Ok(Some(found)) => return Located::Found(Box::new(found)),
+            Ok(None) => {}
+            Err(_) => unclear = true,
+        }
+    }
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    if unclear || at_path.as_ref().is_err_and(|error| !is_gone(error)) {
+        return Located::Unclear;
+    }
+    if let Some(found) = copy(record, log_dir, is_known) {
+        return Located::Found(Box::new(found));
+    }
+    let same = at_path.is_ok_and(|metadata| Inode::from(&metadata) == record.inode);
+    Located::Gone(if same { Reason::Truncated } else { Reason::RotatedAway })
+}
+
+/// Looks for a file that holds all that was evaluated of another: a copy under a name that begins
+/// with its own, compressed or not.
+pub fn copy(
+    record: &FileRecord,
+    log_dir: &Path,
+    is_known: impl Fn(Inode) -> bool,
+) -> Option<Found> {
+    let path = record.path();
+    let mut candidates = around(&path, log_dir);
+    candidates.retain(|one| {
+        is_named_after(&one.path, &path)
+            && !is_known(Inode::from(&one.metadata))
+            // A short beginning is evidence only together with the time.
+            && (record.is_distinct() || Modified::from(&one.metadata) >= record.modified)
+    });
+    candidates.sort_by_key(|one| one.path.extension().is_some_and(|ending| ending == "gz"));
+    candidates.into_iter().find_map(|one| {
+        let (mut content, metadata) = Content::open(&one.path).ok()?;
+        let holds = record.found_in(&mut content).ok()?;
+        (holds == Holds::All).then_some(Found { content, metadata, path: one.path })
     })
 }
 
-/// The files beside `path` whose names begin with its own and that changed after `changed`, oldest
-/// first. Compressed ones are copies of what was read.
-pub fn rotated_siblings(path: &Path, changed: SystemTime) -> Vec<(SystemTime, Inode, PathBuf)> {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let siblings = path.parent().and_then(|dir| fs::read_dir(dir).ok()).into_iter().flatten();
-    let mut found: Vec<_> = siblings
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let its_name = entry.file_name();
-            let its_name = its_name.as_encoded_bytes();
-            if !its_name.starts_with(name) || its_name == name || its_name.ends_with(b".gz") {
-                return None;
-            }
-            let metadata = entry.metadata().ok().filter(|metadata| metadata.is_file())?;
-            let modified = metadata.modified().ok().filter(|modified| *modified > changed)?;
-            Some((modified, Inode::from(&metadata), entry.path()))
-        })
-        .collect();
-    found.sort();
-    found
+/// Every file beside `path` or what it links to, and in the log directory.
+fn around(path: &Path, log_dir: &Path) -> Vec<Sibling> {
+    let mut dirs = siblings::directories(path);
+    if !dirs.iter().any(|dir| dir == log_dir) {
+        dirs.push(log_dir.to_owned());
+    }
+    dirs.iter().flat_map(|dir| siblings::files(dir)).collect()
+}
+
+/// Whether a file is called as one that was rotated away from `path` or copied from it may be.
+fn is_named_after(file: &Path, path: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().as_bytes();
+    let target = fs::canonicalize(path).ok();
+    [Some(path), target.as_deref()].into_iter().flatten().any(|path| {
+        let of = path.file_name().unwrap_or_default().as_bytes();
+        !siblings::is_opaque(name) && (name.starts_with(of) || siblings::is_dated(name, of))
+    })
 }
 
 /// Whether the first line is an alert: a whole one, so that nobody hides a log by a word in it.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn holds_alerts(file: &File) -> io::Result<bool> {
-    let mut first = vec![0; FIRST_LINE_BYTES_MAX];
-    let read = file.read_at(&mut first, 0)?;
-    first.truncate(memchr::memchr(b'\n', first.get(..read).unwrap_or_default()).unwrap_or(read));
+pub fn holds_alerts(content: &mut Content) -> io::Result<bool> {
+    let mut first = content.beginning(FIRST_LINE_BYTES_MAX)?;
+    first.truncate(memchr::memchr(b'\n', &first).unwrap_or(first.len()));
     let alert = serde_json::from_slice::<Alert>(&first);
     Ok(alert.is_ok_and(|alert| alert.schema.starts_with("sentinel.alert/")))
 }
@@ -70,9 +134,10 @@ pub fn holds_alerts(file: &File) -> io::Result<bool> {
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn last_line_end(file: &File, size: u64) -> io::Result<u64> {
+pub fn last_line_end(content: &mut Content, size: u64) -> io::Result<u64> {
     let from = size.saturating_sub(crate::line::LINE_BYTES_MAX as u64);
     let mut bytes = vec![0; usize::try_from(size - from).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, from)?;
+    let read = content.read_all_at(&mut bytes, from)?;
+    bytes.truncate(read);
     Ok(memchr::memrchr(b'\n', &bytes).map_or(from, |end| from + end as u64 + 1))
 }

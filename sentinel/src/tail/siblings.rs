@@ -1,0 +1,127 @@
+//! A log's path in, the files that were rotated away from it out.
+
+use std::{
+    fs::{self, Metadata},
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Endings of files that hold something compressed which is not read here.
+const OPAQUE: [&[u8]; 6] = [b".xz", b".bz2", b".zst", b".lz4", b".zip", b".Z"];
+
+/// A file beside a log.
+#[derive(Debug)]
+pub struct Sibling {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is; of the target, where it is a link.
+    pub metadata: Metadata,
+}
+
+/// The directories in which a log's files may be: that of its path, and where its path is a link,
+/// that of the target.
+pub fn directories(path: &Path) -> Vec<PathBuf> {
+    let parent = |path: &Path| {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        dir.unwrap_or_else(|| Path::new(".")).to_owned()
+    };
+    let mut dirs = vec![parent(path)];
+    if let Ok(target) = fs::canonicalize(path) {
+        let dir = parent(&target);
+        if fs::canonicalize(&dirs[0]).is_ok_and(|first| first != dir) {
+            dirs.push(dir);
+        }
+    }
+    dirs
+}
+
+/// Every regular file of a directory, by name.
+pub fn files(dir: &Path) -> Vec<Sibling> {
+    let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort_unstable();
+    let sibling = |path: PathBuf| {
+        let metadata = fs::metadata(&path).ok().filter(Metadata::is_file)?;
+        Some(Sibling { path, metadata })
+    };
+    paths.into_iter().filter_map(sibling).collect()
+}
+
+/// The files that stand beside `path`, or beside what it links to, under names that begin with its
+/// own (`access.log.1`, `access.log-20260120.gz`), by name.
+pub fn of(path: &Path) -> Vec<Sibling> {
+    let target = fs::canonicalize(path).ok();
+    let names = [Some(path), target.as_deref()].map(|path| path.and_then(Path::file_name));
+    let mut found = Vec::new();
+    for (dir, name) in directories(path).into_iter().zip(names) {
+        let Some(name) = name else { continue };
+        let rotated = |sibling: &Sibling| {
+            let its = sibling.path.file_name().unwrap_or_default().as_bytes();
+            its.starts_with(name.as_bytes()) && its != name.as_bytes() && !is_opaque(its)
+        };
+        found.extend(files(&dir).into_iter().filter(rotated));
+    }
+    found
+}
+
+/// The file of that name holds something compressed which is not read here.
+pub fn is_opaque(name: &[u8]) -> bool {
+    OPAQUE.iter().any(|ending| name.ends_with(ending))
+}
+
+/// Whether `name` is `of` with a date or a number before its ending (`access-20260120.log`,
+/// `access.1.log`), as a copy of it may be called that is a source itself.
+pub fn is_dated(name: &[u8], of: &[u8]) -> bool {
+    let Some(dot) = memchr::memrchr(b'.', of) else { return false };
+    let (stem, ending) = of.split_at(dot);
+    let between = name.strip_prefix(stem).and_then(|rest| rest.strip_suffix(ending));
+    between.is_some_and(
+        |between| matches!(between, [b'-' | b'.' | b'_', digit, ..] if digit.is_ascii_digit()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &Path) -> Vec<String> {
+        let found = of(path);
+        found.iter().map(|one| one.path.file_name().unwrap().to_string_lossy().into()).collect()
+    }
+
+    #[test]
+    fn files_whose_names_begin_with_the_logs_are_its_siblings() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.log", "a.log.1", "a.log-20260120.gz", "a.log.2.xz", "b.log", "xa.log"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        fs::create_dir(dir.path().join("a.log.d")).unwrap();
+        assert_eq!(names(&dir.path().join("a.log")), ["a.log-20260120.gz", "a.log.1"]);
+    }
+
+    #[test]
+    fn siblings_of_a_link_stand_beside_its_target_too() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("pods")).unwrap();
+        for name in ["pods/0.log", "pods/0.log.1", "a.log.2"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink("pods/0.log", dir.path().join("a.log")).unwrap();
+        assert_eq!(names(&dir.path().join("a.log")), ["a.log.2", "0.log.1"]);
+    }
+
+    #[test]
+    fn a_dated_name_is_the_logs_with_a_date_in_it() {
+        #[track_caller]
+        fn check(name: &str, of: &str, expected: bool) {
+            assert_eq!(is_dated(name.as_bytes(), of.as_bytes()), expected, "{name} of {of}");
+        }
+        check("a-20260120.log", "a.log", true);
+        check("a.1.log", "a.log", true);
+        check("a.log", "a.log", false);
+        check("app.log", "a.log", false);
+        check("a_ssl.log", "a.log", false);
+        check("a-1.txt", "a.log", false);
+        check("a", "a", false);
+    }
+}
