@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let webapp = Server::webapp(dir.path(), &[("TRUSTED_PROXIES", "127.0.0.0/8")])?;
     let tell = |when: &str| {
-        let bytes = webapp.memory()?;
+        let bytes = webapp.process.memory()?;
         say!("{when:<40} {:>6.1} MB", bytes as f64 / 1e6);
         ensure!(bytes < MEMORY_BYTES_MAX, "more than {MEMORY_BYTES_MAX} bytes");
         Ok(())
@@ -34,7 +34,7 @@ pub(crate) fn run() -> Result<()> {
     tell(&format!("{CLIENTS} clients, one request each"))?;
     load::drive(webapp.address, CLIENTS * (WINDOW_REQUESTS - 1), Forwarded)?;
     tell(&format!("{CLIENTS} clients, {WINDOW_REQUESTS} requests each"))?;
-    webapp.stop()
+    webapp.process.stop()
 }
 
 /// Each of another client than the [`CLIENTS`] before.

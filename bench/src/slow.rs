@@ -51,8 +51,8 @@ pub(crate) fn run() -> Result<()> {
     let slow_p99 = row("slow connections", &mut slow);
     say!("");
     say!("p99 under slow connections: {:.2} of the quiet one", slow_p99 / quiet_p99);
-    say!("memory: {:.1} MB", webapp.memory()? as f64 / 1e6);
-    webapp.stop()
+    say!("memory: {:.1} MB", webapp.process.memory()? as f64 / 1e6);
+    webapp.process.stop()
 }
 
 fn row(name: &str, millis: &mut [f64]) -> f64 {

@@ -56,7 +56,7 @@ pub(crate) fn run() -> Result<()> {
     for row in &ROWS {
         measure(&bare, row)?;
     }
-    bare.stop()
+    bare.process.stop()
 }
 
 fn measure(bare: &Server, row: &Row) -> Result<()> {
@@ -77,8 +77,8 @@ fn measure(bare: &Server, row: &Row) -> Result<()> {
             rounds.push((theirs, ours));
         }
     }
-    let memory = webapp.memory()?;
-    webapp.stop()?;
+    let memory = webapp.process.memory()?;
+    webapp.process.stop()?;
     let sent = ROUND_REQUESTS * (ROUNDS as u64 + 1);
     let written = records(dir.path())?;
     ensure!(written == sent, "{}: {sent} requests and {written} records", row.name);
@@ -93,7 +93,7 @@ fn measure(bare: &Server, row: &Row) -> Result<()> {
     };
     let theirs: Vec<_> = rounds.iter().map(|(theirs, _)| theirs).collect();
     let ours: Vec<_> = rounds.iter().map(|(_, ours)| ours).collect();
-    line("bare warp", &theirs, bare.memory()?);
+    line("bare warp", &theirs, bare.process.memory()?);
     line(row.name, &ours, memory);
     let ratio = Middle::of(rounds.iter().map(|(theirs, ours)| theirs.cpu_micros / ours.cpu_micros));
     say!("  {ratio} of bare warp per CPU second; {written} records");
@@ -102,9 +102,9 @@ fn measure(bare: &Server, row: &Row) -> Result<()> {
 }
 
 fn round(server: &Server, path: &str) -> Result<Round> {
-    let before = server.cpu()?;
+    let before = server.process.cpu()?;
     let took = load::drive(server.address, ROUND_REQUESTS, Get(path.to_owned()))?;
-    let cpu = server.cpu()?.saturating_sub(before);
+    let cpu = server.process.cpu()?.saturating_sub(before);
     ensure!(cpu > Duration::ZERO, "a round too short to be measured");
     let requests = ROUND_REQUESTS as f64;
     Ok(Round {

@@ -31,7 +31,7 @@ use anyhow::{Context, Result};
 const USAGE: &str = "\
 usage: cargo up                                  run webapp and sentinel until Ctrl-C
        cargo xtask e2e [--install] [NAME...]     end-to-end checks; --install: fetch what they need (Debian, root)
-       cargo xtask bench NAME                    measure: web, clients or slow (docs/performance.md)";
+       cargo xtask bench NAME                    measure: web, clients, slow or latency (docs/performance.md)";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -39,7 +39,9 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["up"] => at_root().and_then(|()| up::run()),
         ["e2e", rest @ ..] => at_root().and_then(|()| e2e::run(rest)),
-        ["bench", name @ ("web" | "clients" | "slow")] => at_root().and_then(|()| bench::run(name)),
+        ["bench", name @ ("web" | "clients" | "slow" | "latency")] => {
+            at_root().and_then(|()| bench::run(name))
+        }
         [child::BECOME, ..] => child::become_program(&arguments[1..]),
         _ => {
             say::error(USAGE);
