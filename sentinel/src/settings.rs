@@ -53,6 +53,9 @@ pub struct RunArgs {
     /// Time between two looks at the files, 10ms to 60s
     #[arg(long, env = "SENTINEL_POLL_INTERVAL", value_name = "TIME", default_value = "200ms")]
     pub poll_interval: String,
+    /// When what is written survives a loss of power: within a second, or always before an alert is shown
+    #[arg(long, env = "SENTINEL_SYNC", value_name = "second|always", default_value = "second")]
+    pub sync: String,
     /// Read everything to its end, alert, and stop
     #[arg(long)]
     pub once: bool,
@@ -67,6 +70,16 @@ pub enum Watch {
     Poll,
     /// inotify or nothing; polling goes on beside it.
     Inotify,
+}
+
+/// When what is written survives a loss of power. The death of sentinel alone costs nothing either
+/// way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// Within a second: alerts of the last one may be raised again.
+    Second,
+    /// The journal always, before alerts.log.
+    Always,
 }
 
 /// The settings of `run`.
@@ -88,6 +101,8 @@ pub struct Settings {
     pub watch: Watch,
     /// Between two looks.
     pub poll_interval: Duration,
+    /// When what is written survives a loss of power.
+    pub sync: Sync,
     /// Stop at the end.
     pub once: bool,
 }
@@ -134,6 +149,16 @@ impl RunArgs {
                 Duration::ZERO
             }
         };
+        let sync = match self.sync.as_str() {
+            "second" => Sync::Second,
+            "always" => Sync::Always,
+            other => {
+                faults.push(format!(
+                    "--sync (SENTINEL_SYNC) is `{other}`: it takes second or always"
+                ));
+                Sync::Second
+            }
+        };
         if !faults.is_empty() {
             return Err(Failure::Usage(faults.join("\n")));
         }
@@ -147,6 +172,7 @@ impl RunArgs {
             from,
             watch,
             poll_interval,
+            sync,
             once: self.once,
         })
     }

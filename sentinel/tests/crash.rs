@@ -146,8 +146,12 @@ fn alerts_that_were_journalled_and_not_yet_appended_are_appended_and_shown() {
     let path = load.sandbox.path("logs/alerts.log");
     let whole = fs::read_to_string(&path).unwrap();
     let state = load.sandbox.path("logs/.sentinel");
-    let kept =
-        ["snapshot", "journal"].map(|name| (state.join(name), fs::read(state.join(name)).unwrap()));
+    let kept: Vec<_> = fs::read_dir(&state)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_stem().is_some_and(|name| name == "snapshot" || name == "journal"))
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
     for left in [0, 1, whole.len() / 2, whole.len()] {
         fs::File::options().write(true).open(&path).unwrap().set_len(left as u64).unwrap();
         let mut sentinel = load.sandbox.start();

@@ -43,7 +43,7 @@ fn rules_that_are_not_there_or_not_valid() {
 #[test]
 fn settings_that_are_malformed_are_all_named_at_once() {
     let sandbox = Sandbox::new(RULES);
-    let args = ["--from", "middle", "--watch", "hard", "--poll-interval", "1h"];
+    let args = ["--from", "middle", "--watch", "hard", "--poll-interval", "1h", "--sync", "never"];
     let said = [
         "SENTINEL_RULES",
         "SENTINEL_FROM",
@@ -52,6 +52,8 @@ fn settings_that_are_malformed_are_all_named_at_once() {
         "`hard`",
         "SENTINEL_POLL_INTERVAL",
         "`1h`",
+        "SENTINEL_SYNC",
+        "`never`",
     ];
     check(&sandbox, &args, 2, &said);
     check(&sandbox, &["--nonsense"], 2, &["--nonsense"]);

@@ -2,19 +2,19 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-const HEADER_BYTES: usize = 8;
+const HEADER_BYTES: usize = 12;
 
-/// Longest value that is believed, in bytes: a snapshot of every rule at its most groups.
-const VALUE_BYTES_MAX: usize = 1 << 30;
-
-/// The bytes of a value.
-pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let value = postcard::to_stdvec(value).expect("every part of a checkpoint has a length");
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + value.len());
-    let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
-    bytes.extend_from_slice(&len.to_le_bytes());
-    bytes.extend_from_slice(&crc32fast::hash(&value).to_le_bytes());
-    bytes.extend_from_slice(&value);
+/// Appends the bytes of a value. It is encoded in place: a snapshot may be large.
+pub fn encode<T: Serialize>(mut bytes: Vec<u8>, value: &T) -> Vec<u8> {
+    let start = bytes.len();
+    bytes.resize(start + HEADER_BYTES, 0);
+    bytes = postcard::to_extend(value, bytes).expect("every part of a checkpoint has a length");
+    let (header, value) = bytes.split_at_mut(start + HEADER_BYTES);
+    let crc = crc32fast::hash(value).to_le_bytes();
+    let len = (value.len() as u64).to_le_bytes();
+    for (place, byte) in header.iter_mut().skip(start).zip(len.into_iter().chain(crc)) {
+        *place = byte;
+    }
     bytes
 }
 
@@ -22,8 +22,7 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
     let (len, rest) = bytes.split_first_chunk()?;
     let (crc, rest) = rest.split_first_chunk()?;
-    let len =
-        usize::try_from(u32::from_le_bytes(*len)).ok().filter(|len| *len <= VALUE_BYTES_MAX)?;
+    let len = usize::try_from(u64::from_le_bytes(*len)).ok()?;
     let (value, rest) = rest.split_at_checked(len)?;
     if crc32fast::hash(value) != u32::from_le_bytes(*crc) {
         return None;
@@ -44,12 +43,19 @@ mod tests {
             at in any::<prop::sample::Index>(),
             flip in 1_u8..,
         ) {
-            let bytes = encode(&value);
-            prop_assert_eq!(decode(&bytes), Some((value, &[][..])));
+            let bytes = encode(b"before".to_vec(), &value);
+            let bytes = bytes.strip_prefix(b"before").unwrap();
+            prop_assert_eq!(decode(bytes), Some((value, &[][..])));
             prop_assert_eq!(decode::<Vec<u8>>(&bytes[..at.index(bytes.len())]), None);
-            let mut changed = bytes.clone();
+            let mut changed = bytes.to_vec();
             changed[at.index(bytes.len())] ^= flip;
             prop_assert_eq!(decode::<Vec<u8>>(&changed), None);
         }
+    }
+
+    #[test]
+    fn what_a_loss_of_power_left_as_zeros_is_no_value() {
+        assert_eq!(decode::<Vec<u8>>(&[0; 100]), None);
+        assert_eq!(decode::<u64>(&[0; 100]), None);
     }
 }

@@ -5,6 +5,7 @@ pub mod lock;
 pub mod codec;
 pub mod snapshot;
 pub mod journal;
+pub mod disk;
 pub mod recover;
 
 /// How files of the state directory are opened: nobody else has to read what logs hold.

@@ -12,7 +12,7 @@ use std::{
 use shared::alert::Observer;
 
 use super::{
-    journal::{Frame, Journal},
+    journal::{self, Frame},
     snapshot::{Missing, Snapshot},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     notice::{Notice, Reason},
     rule::RuleSet,
     sink::{
-        alerts_log::{self, Completed},
+        complete::{Appended, complete},
         ring::Ring,
     },
     tail::{From, Tail, identity::FileRecord},
@@ -45,7 +45,9 @@ pub struct Recovered {
     pub engine: Engine,
     /// The files, each where it was read up to then.
     pub tail: Tail,
-    /// Of the snapshot that was read; 0 where there was none.
+    /// The recent alerts, every one that was raised among them.
+    pub ring: Ring,
+    /// The next snapshot and its journal.
     pub generation: u64,
     /// What has to be said, as an alert.
     pub notices: Vec<Notice>,
@@ -84,13 +86,15 @@ fn begin(
     from: From,
     missing: &Missing,
 ) -> io::Result<Recovered> {
-    let seq = Ring::warmed(places.alerts)?.last_seq();
+    let ring = Ring::warmed(places.alerts)?;
+    let seq = ring.last_seq();
     let state = State::begin(rand::random(), seq);
     let lost = seq > 0 || matches!(missing, Missing::Broken);
     let mut recovered = Recovered {
         engine: Engine::new(rules, state, observer),
         tail: Tail::new(places.log_dir, places.alerts, 1, Vec::new()),
-        generation: 0,
+        ring,
+        generation: 1,
         notices: Vec::new(),
         remarks: Vec::new(),
         from,
@@ -123,21 +127,33 @@ fn resume(
     snapshot: Snapshot<State>,
     now: Instant,
 ) -> io::Result<Recovered> {
+    let journal::Journalled { frames, generation } =
+        journal::read(places.state_dir, snapshot.generation)?;
+    let stood = Appended { mark: snapshot.mark, lines: "", seq: snapshot.state.seq };
+    let appended = frames.iter().map(|frame| Appended {
+        mark: frame.mark,
+        lines: &frame.alerts,
+        seq: frame.seq,
+    });
+    // All frames since the snapshot: a loss of power may take more from alerts.log than the last one
+    // had brought.
+    let completed = complete(places.alerts, [stood].into_iter().chain(appended))?;
+    let mut ring = Ring::warmed(places.alerts)?;
+    let last_seq = frames.last().map_or(snapshot.state.seq, |frame| frame.seq);
+    // It may also leave more there than the journal holds: no number is given twice.
+    let seq = last_seq.max(completed.seq).max(ring.last_seq());
+    ring.numbered(seq);
     let mut recovered = Recovered {
         engine: Engine::new(rules, snapshot.state, observer),
         tail: Tail::new(places.log_dir, places.alerts, snapshot.next_file, snapshot.past),
-        generation: snapshot.generation,
-        notices: Vec::new(),
+        ring,
+        generation,
+        notices: frames.last().map_or(snapshot.notices, |frame| frame.notices.clone()),
         remarks: Vec::new(),
         from: From::Start,
         newest: BTreeMap::new(),
         told: BTreeSet::new(),
     };
-    let frames = Journal::read(places.state_dir, snapshot.generation)?;
-    if frames.is_empty() {
-        // Else the first frame has told them.
-        recovered.notices = snapshot.notices;
-    }
     recovered.told = frames.iter().flat_map(|frame| &frame.left).copied().collect();
     for frame in &frames {
         let known = frame.files.iter().chain(&frame.read);
@@ -150,16 +166,11 @@ fn resume(
         recovered.repeat(frame, now);
     }
     recovered.tail.replaced(&mut recovered.engine);
-    let seq = recovered.engine.state().seq;
-    recovered.engine.repeated(frames.last().map_or(seq, |frame| frame.seq));
-    // A frame is written only when the alerts of the one before stand in their file.
-    if let Some(last) = frames.last()
-        && alerts_log::complete(places.alerts, last.mark, &last.alerts)? == Completed::Gone
-    {
+    recovered.engine.repeated(seq);
+    if let Some(seq) = completed.gone {
         recovered.remarks.push(format!(
-            "{} was cut or deleted by somebody else: alerts up to number {} are not written again",
-            places.alerts.display(),
-            last.seq
+            "{} was cut or deleted by somebody else: alerts up to number {seq} are not written again",
+            places.alerts.display()
         ));
     }
     Ok(recovered)

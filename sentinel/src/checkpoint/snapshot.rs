@@ -12,11 +12,12 @@ use super::codec;
 use crate::{
     engine::State,
     notice::Notice,
+    sink::alerts_log::Mark,
     tail::{identity::FileRecord, past::Gone},
 };
 
 const NAME: &str = "snapshot";
-const MAGIC: &[u8] = b"sentinel snapshot 2\n";
+const MAGIC: &[u8] = b"sentinel snapshot 3\n";
 
 /// Where everything stood: `S` is the engine's state when it is read, and a reference to it when it
 /// is written.
@@ -34,6 +35,8 @@ pub struct Snapshot<S> {
     pub next_file: u32,
     /// What still has to be told.
     pub notices: Vec<Notice>,
+    /// Up to where the alerts that were raised stand in alerts.log.
+    pub mark: Mark,
 }
 
 /// Why there is no snapshot to go on from.
@@ -64,17 +67,29 @@ impl Snapshot<State> {
 }
 
 impl Snapshot<&State> {
-    /// Puts this snapshot in the place of the one before: whole or not at all.
-    ///
-    /// # Errors
-    /// Those of the disk; the one before still stands.
-    pub fn write(&self, state_dir: &Path) -> io::Result<()> {
-        let fresh = state_dir.join("snapshot.tmp");
-        let mut file = super::private_file().create(true).truncate(true).open(&fresh)?;
-        file.write_all(MAGIC)?;
-        file.write_all(&codec::encode(self))?;
-        file.sync_all()?;
-        fs::rename(&fresh, state_dir.join(NAME))?;
-        File::open(state_dir)?.sync_all()
+    /// Its bytes, as they are written.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(MAGIC.to_vec(), self)
     }
+}
+
+/// Puts a snapshot in the place of the one before: whole or not at all.
+///
+/// # Errors
+/// Those of the disk; the one before still stands.
+pub(super) fn put(state_dir: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = state_dir.join("snapshot.tmp");
+    let written = write(&fresh, bytes).and_then(|()| fs::rename(&fresh, state_dir.join(NAME)));
+    if let Err(error) = written {
+        // What did not fit must not keep alerts and logs from the space that is left.
+        fs::remove_file(&fresh).ok();
+        return Err(error);
+    }
+    File::open(state_dir)?.sync_all()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = super::private_file().create(true).truncate(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

@@ -1,10 +1,10 @@
 //! A turn's alerts on their way out: into the journal, then alerts.log, then to whoever asks.
 
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, io, time::Instant};
 
 use shared::Alert;
 
-use super::Daemon;
+use super::{Daemon, RETRY_EVERY};
 use crate::{
     checkpoint::journal::Frame,
     failure::say,
@@ -30,6 +30,11 @@ pub(super) struct Held {
 }
 
 impl SinceFrame {
+    /// Nothing happened.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.left.is_empty() && self.turns.is_empty()
+    }
+
     /// What a look brought.
     pub(super) fn looked(&mut self, look: &mut Look) {
         for file in &look.fresh {
@@ -41,8 +46,23 @@ impl SinceFrame {
 }
 
 impl Daemon {
+    /// Everything since the frame before, with the alerts that its last turn raised.
+    pub(super) fn frame(&mut self, alerts: String) -> Frame {
+        let SinceFrame { files, left, turns } = std::mem::take(&mut self.since_frame);
+        Frame {
+            read: self.read_in(&turns),
+            files,
+            left,
+            turns,
+            notices: self.notices.clone(),
+            alerts,
+            seq: self.engine.state().seq,
+            mark: self.alerts_log.mark(),
+        }
+    }
+
     /// The files that these turns read, as they stand now.
-    pub(super) fn read_in(&self, turns: &[Turn]) -> Vec<FileRecord> {
+    fn read_in(&self, turns: &[Turn]) -> Vec<FileRecord> {
         let inputs = turns.iter().flat_map(|turn| &turn.inputs);
         let read: BTreeSet<u32> = inputs
             .filter_map(|input| match input {
@@ -55,10 +75,10 @@ impl Daemon {
 
     /// Takes held alerts as far as the disk lets them: journal, then alerts.log, then whoever asks.
     /// True if nothing is held any more.
-    pub(super) fn deliver(&mut self) -> bool {
+    pub(super) fn deliver(&mut self, now: Instant) -> bool {
         let Some(mut held) = self.held.take() else { return true };
         let arrived = self.advance(&mut held);
-        if self.stopped(arrived) {
+        if self.stopped(arrived, now) {
             self.held = Some(held);
             return false;
         }
@@ -70,6 +90,7 @@ impl Daemon {
 
     fn advance(&mut self, held: &mut Held) -> io::Result<()> {
         if held.journalled {
+            self.disk.appended(self.alerts_log.file());
             return self.alerts_log.retry();
         }
         held.frame.mark = self.alerts_log.ready()?;
@@ -78,20 +99,21 @@ impl Daemon {
         }
         self.journal.append(&held.frame)?;
         held.journalled = true;
+        self.disk.appended(self.journal.file());
+        self.disk.appended(self.alerts_log.file());
         self.alerts_log.append(held.frame.alerts.as_bytes())
     }
 
     /// Notes what keeps the evaluator from going on, or that nothing does.
-    pub(super) fn stopped(&mut self, result: io::Result<()>) -> bool {
+    pub(super) fn stopped(&mut self, result: io::Result<()>, now: Instant) -> bool {
         let error = result.err().map(|error| error.to_string());
-        let stopped = error.is_some();
-        match (&error, self.is_stopped) {
-            (Some(error), false) => say(&format!("evaluation stops until this is mended: {error}")),
-            (None, true) => say("evaluation goes on"),
+        match (&error, self.retry_at) {
+            (Some(error), None) => say(&format!("evaluation stops until this is mended: {error}")),
+            (None, Some(_)) => say("evaluation goes on"),
             _ => {}
         }
-        self.is_stopped = stopped;
+        self.retry_at = error.is_some().then(|| now + RETRY_EVERY);
         self.board.update(|status| status.stopped_by = error);
-        stopped
+        self.retry_at.is_some()
     }
 }

@@ -5,6 +5,7 @@ pub mod clock;
 mod deliver;
 mod reload;
 mod show;
+mod snapshot;
 
 use std::{
     io,
@@ -19,9 +20,9 @@ use crate::{
     bell::Calls,
     board::Board,
     checkpoint::{
-        journal::{Frame, Journal},
+        disk::Disk,
+        journal::Journal,
         recover::{self, Places},
-        snapshot::Snapshot,
     },
     engine::Engine,
     failure::{Failure, say},
@@ -29,21 +30,13 @@ use crate::{
     regular,
     rule::load::Loaded,
     settings::Settings,
-    sink::{alerts_log::AlertsLog, ring::Ring},
+    sink::alerts_log::AlertsLog,
     tail::{From, Tail, search},
-    time::Timestamp,
     turn::{Input, Turn},
 };
 use clock::Clock;
 use deliver::{Held, SinceFrame};
 
-/// Between two snapshots, if anything happened.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
-/// Journal size from which a snapshot makes it short again.
-const JOURNAL_BYTES_MAX: u64 = 16 << 20;
-/// Inputs of turns since the snapshot from which one is made: they wait in memory for an alert, and a
-/// restart repeats them.
-const INPUTS_MAX: usize = 200_000;
 /// Between two attempts to write to a disk that is full.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop may take to read what is there.
@@ -56,8 +49,8 @@ pub struct Daemon {
     board: Arc<Board>,
     engine: Engine,
     tail: Tail,
+    disk: Disk,
     journal: Journal,
-    generation: u64,
     alerts_log: AlertsLog,
     since_frame: SinceFrame,
     /// Inputs of turns since the snapshot.
@@ -71,7 +64,8 @@ pub struct Daemon {
     snapshot_at: Instant,
     snapshot_due: bool,
     changed: bool,
-    is_stopped: bool,
+    /// When what keeps the evaluator from going on is tried again.
+    retry_at: Option<Instant>,
 }
 
 impl Daemon {
@@ -108,27 +102,23 @@ impl Daemon {
                 settings.alerts.display()
             )));
         }
-        // Only now does alerts.log hold every alert that was raised.
-        let mut ring = Ring::warmed(&settings.alerts)
-            .map_err(|error| Failure::at("read", &settings.alerts, &error))?;
-        ring.numbered(recovered.engine.state().seq);
-        board.warm(ring);
+        board.warm(recovered.ring);
         let alerts_log = AlertsLog::open(&settings.alerts)
             .map_err(|error| Failure::at("append to", &settings.alerts, &error))?;
         // Looked at before the snapshot: where files begin, and what has to be told, is kept with it.
         let mut look = recovered.tail.look(&mut recovered.engine, recovered.from, now);
         recovered.notices.append(&mut look.notices);
-        let generation = recovered.generation + 1;
-        let journal =
-            snapshot(&recovered.engine, &recovered.tail, &recovered.notices, generation, &settings)
-                .map_err(|error| Failure::at("keep state in", &settings.state_dir, &error))?;
+        let no_state = |error: io::Error| Failure::at("keep state in", &settings.state_dir, &error);
+        let disk = Disk::start(&settings.state_dir).map_err(no_state)?;
+        let journal = Journal::begin(&settings.state_dir, recovered.generation, settings.sync)
+            .map_err(no_state)?;
         let mut daemon = Self {
             settings,
             board,
             engine: recovered.engine,
             tail: recovered.tail,
+            disk,
             journal,
-            generation,
             alerts_log,
             since_frame: SinceFrame::default(),
             inputs: 0,
@@ -140,8 +130,11 @@ impl Daemon {
             snapshot_at: now,
             snapshot_due: false,
             changed: false,
-            is_stopped: false,
+            retry_at: None,
         };
+        daemon
+            .snapshot(now)
+            .map_err(|error| Failure::at("keep state in", &daemon.settings.state_dir, &error))?;
         daemon.rules_loaded(clock.wall);
         Ok(daemon)
     }
@@ -162,7 +155,7 @@ impl Daemon {
             if stop_by.is_some_and(|by| at_end || clock.now >= by) || (once && at_end) {
                 break;
             }
-            let wait = match (worked, self.is_stopped) {
+            let wait = match (worked, self.retry_at.is_some()) {
                 (_, true) => RETRY_EVERY,
                 (true, _) => Duration::ZERO,
                 (false, _) => self.settings.poll_interval,
@@ -207,29 +200,24 @@ impl Daemon {
         self.changed |= !(look.fresh.is_empty() && look.left.is_empty());
         self.since_frame.looked(&mut look);
         self.notices.append(&mut look.notices);
-        if !self.deliver() {
+        if self.retry_at.is_some_and(|at| now < at) || !self.deliver(now) {
             return false;
         }
         self.reload(clock);
-        let aged = self.changed && now.duration_since(self.snapshot_at) >= SNAPSHOT_EVERY;
-        let full = self.journal.size() >= JOURNAL_BYTES_MAX || self.inputs >= INPUTS_MAX;
-        if self.snapshot_due || aged || full {
-            let written = self.snapshot(now);
-            if self.stopped(written) {
-                return false;
-            }
+        if !self.keep(now) {
+            return false;
         }
         let notices = std::mem::take(&mut self.notices);
-        self.turn(notices, clock.wall)
+        self.turn(notices, clock)
     }
 
-    fn turn(&mut self, notices: Vec<Notice>, now: Timestamp) -> bool {
+    fn turn(&mut self, notices: Vec<Notice>, clock: Clock) -> bool {
         let mut alerts = Vec::new();
         let mut emit = |alert: Alert| {
             let line = alert::line(&alert);
             alerts.push((alert, line));
         };
-        let mut turn = Turn { now, inputs: Vec::new() };
+        let mut turn = Turn { now: clock.wall, inputs: Vec::new() };
         for notice in notices {
             self.engine.notice(&notice, turn.now, &mut emit);
             turn.inputs.push(Input::Notice(notice));
@@ -244,46 +232,8 @@ impl Daemon {
         if alerts.is_empty() {
             return true;
         }
-        let SinceFrame { files, left, turns } = std::mem::take(&mut self.since_frame);
-        let frame = Frame {
-            read: self.read_in(&turns),
-            files,
-            left,
-            turns,
-            alerts: alerts.iter().map(|(_, line)| line.as_str()).collect(),
-            seq: self.engine.state().seq,
-            mark: self.alerts_log.mark(),
-        };
+        let frame = self.frame(alerts.iter().map(|(_, line)| line.as_str()).collect());
         self.held = Some(Held { frame, alerts, journalled: false });
-        self.deliver()
+        self.deliver(clock.now)
     }
-
-    fn snapshot(&mut self, now: Instant) -> io::Result<()> {
-        // Counted up whether it succeeds or not: a journal never belongs to two snapshots.
-        self.generation += 1;
-        self.journal =
-            snapshot(&self.engine, &self.tail, &self.notices, self.generation, &self.settings)?;
-        (self.since_frame, self.inputs) = (SinceFrame::default(), 0);
-        (self.snapshot_at, self.snapshot_due, self.changed) = (now, false, false);
-        Ok(())
-    }
-}
-
-fn snapshot(
-    engine: &Engine,
-    tail: &Tail,
-    notices: &[Notice],
-    generation: u64,
-    settings: &Settings,
-) -> io::Result<Journal> {
-    let snapshot = Snapshot {
-        generation,
-        state: engine.state(),
-        files: tail.records(),
-        past: tail.past().to_vec(),
-        next_file: tail.next_file(),
-        notices: notices.to_vec(),
-    };
-    snapshot.write(&settings.state_dir)?;
-    Journal::begin(&settings.state_dir, generation)
 }

@@ -4,8 +4,9 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -21,29 +22,20 @@ pub const ALERTS_FILES_KEPT: u32 = 5;
 /// A place in some `alerts.log`: which file, and how long it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    inode: Inode,
-    len: u64,
+    pub(super) inode: Inode,
+    pub(super) len: u64,
 }
 
 /// The open file.
 #[derive(Debug)]
 pub struct AlertsLog {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     mark: Mark,
     /// What a full disk left unwritten of the last append.
     unwritten: Vec<u8>,
     rotate_at: u64,
     rotation_fault: Option<io::Error>,
-}
-
-/// What became of the alerts that were journalled last.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Completed {
-    /// They stand in the file, or do now.
-    Whole,
-    /// The file they were appended to was cut or deleted by others: nothing is written again.
-    Gone,
 }
 
 impl AlertsLog {
@@ -101,7 +93,7 @@ impl AlertsLog {
         while !self.unwritten.is_empty() {
             // A short write is no error, and what it wrote must not be written again.
             #[expect(clippy::disallowed_methods, reason = "the count is what this is about")]
-            match self.file.write(&self.unwritten) {
+            match (&*self.file).write(&self.unwritten) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     self.unwritten.drain(..written);
@@ -117,6 +109,11 @@ impl AlertsLog {
     /// Where the file ends.
     pub fn mark(&self) -> Mark {
         self.mark
+    }
+
+    /// The file that is appended to.
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
     }
 
     /// Why the file was not rotated, if it was to be; told once.
@@ -142,57 +139,21 @@ impl AlertsLog {
     }
 }
 
-fn append_to(path: &Path) -> io::Result<(File, Mark)> {
+/// The directory that a path is in.
+pub(super) fn directory(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+fn append_to(path: &Path) -> io::Result<(Arc<File>, Mark)> {
     let file = File::options().read(true).append(true).create(true).mode(0o640).open(path)?;
     let metadata = file.metadata()?;
-    Ok((file, Mark { inode: Inode::from(&metadata), len: metadata.len() }))
-}
-
-/// Sees to it that `lines`, which were to be appended at `mark`, stand there once: a line that is
-/// torn is completed, one that is missing is appended. The file is found by its inode, under
-/// whatever name it has now.
-///
-/// # Errors
-/// Those of the disk.
-pub fn complete(path: &Path, mark: Mark, lines: &str) -> io::Result<Completed> {
-    let Some((mut file, len)) = find(path, mark.inode)? else { return Ok(Completed::Gone) };
-    if len < mark.len {
-        return Ok(Completed::Gone);
+    if metadata.len() == 0 {
+        // Once for each rotation, and not left to the disk thread: the journal must not name a file
+        // that a loss of power takes away, or its alerts would seem to be deleted by others.
+        file.sync_all()?;
+        File::open(directory(path))?.sync_all()?;
     }
-    let mut there = vec![0; usize::try_from(len - mark.len).map_err(io::Error::other)?];
-    file.read_exact_at(&mut there, mark.len)?;
-    // What was written by us is a beginning of `lines`; whatever follows that is a stranger's.
-    let written = lines.bytes().zip(&there).take_while(|(line, there)| line == *there).count();
-    if written < lines.len() {
-        let missing = lines.as_bytes().get(written..).unwrap_or_default();
-        if written == there.len() {
-            file.write_all(missing)?;
-        } else {
-            let from =
-                lines.get(..written).and_then(|whole| whole.rfind('\n')).map_or(0, |end| end + 1);
-            let separator = if there.ends_with(b"\n") { &b""[..] } else { b"\n" };
-            file.write_all(
-                &[separator, lines.as_bytes().get(from..).unwrap_or_default()].concat(),
-            )?;
-        }
-    }
-    Ok(Completed::Whole)
-}
-
-fn find(path: &Path, inode: Inode) -> io::Result<Option<(File, u64)>> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let siblings = fs::read_dir(dir.unwrap_or_else(|| Path::new(".")))?;
-    let siblings = siblings.filter_map(|entry| Some(entry.ok()?.path()));
-    for candidate in std::iter::once(path.to_owned()).chain(siblings) {
-        match fs::metadata(&candidate) {
-            Ok(found) if Inode::from(&found) == inode => {
-                let file = File::options().read(true).append(true).open(&candidate)?;
-                return Ok(Some((file, found.len())));
-            }
-            _ => {}
-        }
-    }
-    Ok(None)
+    Ok((Arc::new(file), Mark { inode: Inode::from(&metadata), len: metadata.len() }))
 }
 
 #[cfg(test)]
@@ -213,55 +174,6 @@ mod tests {
         fn read(&self, name: &str) -> String {
             fs::read_to_string(self.path(name)).unwrap()
         }
-    }
-
-    /// What stands in the file after `there` of `a\nb\n` had been appended to `old\n`.
-    #[track_caller]
-    fn check(there: &str, expected: &str) {
-        let dir = Dir::new();
-        let path = dir.path("alerts.log");
-        fs::write(&path, "old\n").unwrap();
-        let mark = AlertsLog::open(&path).unwrap().mark();
-        fs::write(&path, format!("old\n{there}")).unwrap();
-        for _ in 0..2 {
-            assert_eq!(complete(&path, mark, "aa\nbb\n").unwrap(), Completed::Whole);
-            assert_eq!(dir.read("alerts.log"), expected);
-        }
-    }
-
-    #[test]
-    fn what_a_crash_left_out_is_appended_once() {
-        check("", "old\naa\nbb\n");
-        check("a", "old\naa\nbb\n");
-        check("aa\nb", "old\naa\nbb\n");
-        check("aa\nbb\n", "old\naa\nbb\n");
-    }
-
-    #[test]
-    fn a_file_renamed_by_others_is_completed_where_it_is() {
-        let dir = Dir::new();
-        let path = dir.path("alerts.log");
-        let mark = AlertsLog::open(&path).unwrap().mark();
-        fs::rename(&path, dir.path("alerts.log.1")).unwrap();
-        fs::write(&path, "newer\n").unwrap();
-        assert_eq!(complete(&path, mark, "a\n").unwrap(), Completed::Whole);
-        assert_eq!(
-            (dir.read("alerts.log.1"), dir.read("alerts.log")),
-            ("a\n".into(), "newer\n".into())
-        );
-    }
-
-    #[test]
-    fn a_file_cut_or_deleted_by_others_is_not_written_again() {
-        let dir = Dir::new();
-        let path = dir.path("alerts.log");
-        fs::write(&path, "old\n").unwrap();
-        let mark = AlertsLog::open(&path).unwrap().mark();
-        fs::write(&path, "").unwrap();
-        assert_eq!(complete(&path, mark, "a\n").unwrap(), Completed::Gone);
-        fs::remove_file(&path).unwrap();
-        fs::write(dir.path("other.log"), "").unwrap();
-        assert_eq!(complete(&path, mark, "a\n").unwrap(), Completed::Gone);
     }
 
     #[test]

@@ -32,6 +32,13 @@ pub struct Inode {
     ino: u64,
 }
 
+impl Inode {
+    /// The number alone: a device may have another one when the machine has started again.
+    pub fn ino(self) -> u64 {
+        self.ino
+    }
+}
+
 impl From<&Metadata> for Inode {
     fn from(metadata: &Metadata) -> Self {
         Self { dev: metadata.dev(), ino: metadata.ino() }
