@@ -59,6 +59,8 @@ pub struct Recovered {
     newest: BTreeMap<u32, FileRecord>,
     /// Files that were left later.
     told: BTreeSet<u32>,
+    /// Bytes of each file that turns had read and that can no longer be read.
+    unreadable: BTreeMap<u32, (u64, u64)>,
 }
 
 /// Reads the state directory and repeats what was journalled.
@@ -100,6 +102,7 @@ fn begin(
         from,
         newest: BTreeMap::new(),
         told: BTreeSet::new(),
+        unreadable: BTreeMap::new(),
     };
     if lost {
         // What was read before nobody knows: reading it all again would repeat its alerts.
@@ -153,6 +156,7 @@ fn resume(
         from: From::Start,
         newest: BTreeMap::new(),
         told: BTreeSet::new(),
+        unreadable: BTreeMap::new(),
     };
     recovered.told = frames.iter().flat_map(|frame| &frame.left).copied().collect();
     for frame in &frames {
@@ -165,6 +169,7 @@ fn resume(
     for frame in &frames {
         recovered.repeat(frame, now);
     }
+    recovered.tell_unreadable();
     recovered.tail.replaced(&mut recovered.engine);
     recovered.engine.repeated(seq);
     if let Some(seq) = completed.gone {
@@ -198,7 +203,7 @@ impl Recovered {
                     Input::Lines { file, from, to } => {
                         let bytes = (*file, *from, *to);
                         if self.tail.repeat(bytes, &mut self.engine, turn.now).is_err() {
-                            self.unreadable(*file, *from, *to);
+                            self.unreadable.entry(*file).or_insert((*from, *to)).1 = *to;
                         }
                     }
                 }
@@ -207,25 +212,13 @@ impl Recovered {
         self.tail.leave(&frame.left);
     }
 
-    /// The bytes of a journalled turn are gone. Its alerts stand in the journal; what the windows
+    /// The bytes of journalled turns are gone. Their alerts stand in the journal; what the windows
     /// lost is said once for each file.
-    fn unreadable(&mut self, lost: u32, lost_from: u64, lost_to: u64) {
-        let (source, file) = self.engine.name_of(lost);
-        let known = self.notices.iter_mut().find_map(|notice| match notice {
-            Notice::Gap { file: known, to, reason: Reason::Replay, .. } if *known == file => {
-                Some(to)
-            }
-            _ => None,
-        });
-        match known {
-            Some(to) => *to = Some(lost_to),
-            None => self.notices.push(Notice::Gap {
-                source,
-                file,
-                from: lost_from,
-                to: Some(lost_to),
-                reason: Reason::Replay,
-            }),
+    fn tell_unreadable(&mut self) {
+        for (file, (from, to)) in std::mem::take(&mut self.unreadable) {
+            let (source, file) = self.engine.name_of(file);
+            let reason = Reason::Replay;
+            self.notices.push(Notice::Gap { source, file, from, to: Some(to), reason });
         }
     }
 }

@@ -61,7 +61,7 @@ impl Daemon {
         }
     }
 
-    /// The files that these turns read, as they stand now.
+    /// The files that these turns read, as they stand now or were when they were left.
     fn read_in(&self, turns: &[Turn]) -> Vec<FileRecord> {
         let inputs = turns.iter().flat_map(|turn| &turn.inputs);
         let read: BTreeSet<u32> = inputs
@@ -70,7 +70,7 @@ impl Daemon {
                 Input::Notice(_) => None,
             })
             .collect();
-        read.into_iter().filter_map(|file| self.tail.record(file).cloned()).collect()
+        read.into_iter().filter_map(|file| self.tail.last_known(file).cloned()).collect()
     }
 
     /// Takes held alerts as far as the disk lets them: journal, then alerts.log, then whoever asks.

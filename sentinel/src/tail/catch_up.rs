@@ -1,7 +1,13 @@
 //! What was rotated away from a path between two looks, read from its start: files beside it whose
 //! content was never seen.
 
-use std::{cmp::Reverse, io, path::Path, time::Instant};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use super::{
     FILES_MAX, Look, Tail,
@@ -29,13 +35,102 @@ enum Beside {
     Unseen,
 }
 
+/// A file whose content was never seen.
+struct Unseen {
+    sibling: Sibling,
+    content: Content,
+    begins: Vec<u8>,
+}
+
+/// Of several copies of one content the longest, one that is not compressed before one that is.
+fn without_copies(mut unseen: Vec<Unseen>) -> Vec<Unseen> {
+    unseen.sort_by_key(|one| Reverse((!one.content.is_packed(), one.sibling.metadata.len())));
+    let mut kept: Vec<Unseen> = Vec::with_capacity(unseen.len());
+    for one in unseen {
+        let is_copy = kept.iter().any(|kept| {
+            let common = kept.begins.len().min(one.begins.len());
+            kept.begins[..common] == one.begins[..common]
+        });
+        if !is_copy {
+            kept.push(one);
+        }
+    }
+    kept
+}
+
+/// For so long after a change a directory is looked through at each look: two changes may have one
+/// time.
+const UNSETTLED: Duration = Duration::from_secs(2);
+
+/// A directory as it was last seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Directory {
+    modified: Modified,
+    since: Instant,
+}
+
 impl Tail {
+    /// The path of each file that is tailed or was, and when it had last changed as of the look
+    /// before; those that this look brought apart.
+    pub(super) fn known(&self, look: &Look) -> impl Iterator<Item = (PathBuf, Modified)> {
+        let fresh: BTreeSet<u32> = look.fresh.iter().map(|record| record.file).collect();
+        let tailed = self.files.iter().map(|tailed| (&tailed.record, tailed.modified_before));
+        let past = self.past.all().iter().map(|gone| (&gone.record, gone.record.modified));
+        tailed
+            .chain(past)
+            .filter(move |(record, _)| !fresh.contains(&record.file))
+            .map(|(record, modified)| (record.path(), modified))
+    }
+
+    /// Looks for what was rotated away wherever a directory has changed: whatever is renamed, copied
+    /// or compressed changes it.
+    pub(super) fn follow_rotation(&mut self, engine: &mut Engine, now: Instant, look: &mut Look) {
+        let mut paths = BTreeMap::new();
+        for (path, modified) in self.known(look) {
+            let newest = paths.entry(path).or_insert(modified);
+            *newest = modified.max(*newest);
+        }
+        let mut changed = BTreeMap::new();
+        for (path, since) in paths {
+            let dirs = siblings::directories(&path);
+            // Each is asked once: the next path in it must not find it unchanged.
+            let is_changed = dirs.iter().any(|dir| match changed.get(dir) {
+                Some(is_changed) => *is_changed,
+                None => {
+                    let is_changed = self.has_changed(dir, now);
+                    changed.insert(dir.clone(), is_changed);
+                    is_changed
+                }
+            });
+            if is_changed {
+                let known = self.rotated.entry(path).or_insert(since);
+                *known = since.min(*known);
+            }
+        }
+        self.dirs.retain(|dir, _| changed.contains_key(dir));
+        for (path, since) in std::mem::take(&mut self.rotated) {
+            if let Err(error) = self.catch_up(&path, since, engine, now, look) {
+                self.faults.insert(path.clone(), format!("a file beside it: {error}"));
+                self.rotated.insert(path, since);
+            }
+        }
+    }
+
+    fn has_changed(&mut self, dir: &Path, now: Instant) -> bool {
+        let Ok(metadata) = fs::metadata(dir) else { return false };
+        let modified = Modified::from(&metadata);
+        let seen = self.dirs.get(dir).copied().filter(|seen| seen.modified == modified);
+        let since = seen.map_or(now, |seen| seen.since);
+        self.dirs.insert(dir.to_owned(), Directory { modified, since });
+        now.duration_since(since) < UNSETTLED
+    }
+
     /// Reads files that were rotated away from `path` and had changed no sooner than `since`: what
     /// was rotated before that was read before.
     ///
     /// # Errors
     /// One of them cannot be read now; to be tried again.
-    pub(super) fn catch_up(
+    fn catch_up(
         &mut self,
         path: &Path,
         since: Modified,
@@ -52,16 +147,21 @@ impl Tail {
             match self.beside(path, &sibling, &mut content)? {
                 Beside::Known => {}
                 Beside::Past(record) => self.tail_on(content, record, engine, now, look),
-                Beside::Unseen => unseen.push((sibling, content)),
+                Beside::Unseen => {
+                    let begins = content.beginning(HEAD_BYTES_MAX)?;
+                    unseen.push(Unseen { sibling, content, begins });
+                }
             }
         }
+        let mut unseen = without_copies(unseen);
         let Some(source) = self.source_at(path) else { return Ok(()) };
         // Of two with one time the higher number is the older.
-        unseen.sort_by_cached_key(|(one, _)| {
-            (Modified::from(&one.metadata), Reverse(one.path.clone()))
+        unseen.sort_by_cached_key(|one| {
+            let sibling = &one.sibling;
+            (Modified::from(&sibling.metadata), Reverse(sibling.path.clone()))
         });
         let over = unseen.len().saturating_sub(CATCHUP_MAX.min(FILES_MAX - self.files.len()));
-        for (one, mut content) in unseen.drain(..over) {
+        for Unseen { sibling: one, mut content, .. } in unseen.drain(..over) {
             let name = one.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             look.notices.push(Notice::Gap {
                 source: source.clone(),
@@ -73,7 +173,7 @@ impl Tail {
             self.foreign(&one, &mut content, path);
             look.changed = true;
         }
-        for (one, content) in unseen {
+        for Unseen { sibling: one, content, .. } in unseen {
             let record = FileRecord::new(self.next_file, &source, &one.metadata, path);
             self.next_file += 1;
             self.tail_on(content, record, engine, now, look);

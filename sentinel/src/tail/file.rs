@@ -6,6 +6,7 @@ use super::{
     content::Content,
     follow::{self, AtPath, Seen, Step},
     identity::{self, FileRecord, Inode, Modified},
+    search,
 };
 use crate::{
     engine::Origin,
@@ -32,8 +33,8 @@ pub struct Tailed {
     pub fault: Option<String>,
     /// What stands at the path it was last seen at.
     pub at_path: AtPath,
-    /// Files between it and the one at its path were looked for.
-    pub followed: bool,
+    /// When it had changed last, as of the look before.
+    pub modified_before: Modified,
     content: Content,
     buffer: Buffer,
     modified: Option<Modified>,
@@ -42,15 +43,8 @@ pub struct Tailed {
     replaced: bool,
     /// What is compressed in it is damaged from here on.
     damaged: bool,
-}
-
-/// What a look at a file showed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Looked {
-    /// What to do with it.
-    pub step: Step,
-    /// Something may have been rotated away from its path that had changed no sooner than that.
-    pub rotated_since: Option<Modified>,
+    /// It was empty when it was opened, and became a file of alerts.
+    alerts: bool,
 }
 
 impl Tailed {
@@ -58,19 +52,20 @@ impl Tailed {
     pub fn new(content: Content, record: FileRecord, origin: Origin, now: Instant) -> Self {
         let buffer = Buffer::at(record.offset);
         Self {
+            modified_before: record.modified,
             record,
             origin,
             size: 0,
             last_line: None,
             fault: None,
             at_path: AtPath::Same,
-            followed: false,
             content,
             buffer,
             modified: None,
             grew: now,
             replaced: false,
             damaged: false,
+            alerts: false,
         }
     }
 
@@ -80,22 +75,25 @@ impl Tailed {
         self.buffer = Buffer::at(self.record.offset);
         self.content = content;
         (self.size, self.modified, self.grew) = (0, None, now);
-        (self.replaced, self.followed) = (false, true);
+        self.replaced = false;
     }
 
     /// Looks at the file and its path.
     ///
     /// # Errors
     /// The file can no longer be read.
-    pub fn look(&mut self, now: Instant) -> io::Result<Looked> {
+    pub fn look(&mut self, now: Instant) -> io::Result<Step> {
         let metadata = self.content.metadata()?;
         let modified = Modified::from(&metadata);
+        if self.alerts {
+            return Ok(Step::Leave);
+        }
         self.at_path = at_path(&self.record.path(), self.record.inode);
         if self.content.is_packed() {
             self.size = self.buffer.read_to();
             let read = !self.buffer.more() && self.buffer.whole().is_empty();
             let step = if read { Step::Leave } else { Step::Read };
-            return Ok(Looked { step, rotated_since: None });
+            return Ok(step);
         }
         let changed = Some(modified) != self.modified || metadata.size() != self.size;
         if changed {
@@ -103,26 +101,21 @@ impl Tailed {
         }
         let seen = Seen {
             size: metadata.size(),
-            holds: !self.replaced && (!changed || self.record.still_holds(&mut self.content)?),
+            holds: !self.replaced && (!changed || self.read().still_holds(&mut self.content)?),
             unread: metadata.size() > self.buffer.read_to() || !self.buffer.whole().is_empty(),
             at_path: self.at_path,
             links: metadata.nlink(),
             quiet: now.duration_since(self.grew),
         };
         let step = follow::next(self.record.offset, seen);
-        let before = self.record.modified;
-        // Of a file of which nothing was evaluated nothing shows that it was cut.
-        let cut = self.record.offset == 0 && modified != before;
-        let rotated = self.at_path == AtPath::Other && !self.followed;
-        self.followed |= rotated;
+        self.modified_before = self.record.modified;
         if step != Step::Anew {
             (self.size, self.modified) = (metadata.size(), Some(modified));
             if self.at_path == AtPath::Same {
                 self.record.modified = modified;
             }
         }
-        let rotated_since = (cut || rotated || step == Step::Anew).then_some(before);
-        Ok(Looked { step, rotated_since })
+        Ok(step)
     }
 
     /// A second handle to the same file, for the record that takes over.
@@ -133,6 +126,20 @@ impl Tailed {
         let content = self.content.again()?;
         let metadata = content.metadata()?;
         Ok((content, metadata))
+    }
+
+    /// What is known of it with the lines that are ready: they were read and may be gone since.
+    pub fn read(&self) -> FileRecord {
+        let (mut record, ready) = (self.record.clone(), self.buffer.whole());
+        if !ready.is_empty() {
+            record.advance(ready, self.buffer.position_after(ready.len()));
+        }
+        record
+    }
+
+    /// It holds alerts, and is no source.
+    pub fn holds_alerts(&self) -> bool {
+        self.alerts
     }
 
     /// What is compressed in it could not be read to its end.
@@ -158,7 +165,7 @@ impl Tailed {
     /// # Errors
     /// Those of reading; what was read before stays.
     pub fn fill(&mut self) -> io::Result<()> {
-        if !self.buffer.whole().is_empty() {
+        if !self.buffer.whole().is_empty() || self.alerts {
             return Ok(());
         }
         let content = &mut self.content;
@@ -185,6 +192,12 @@ impl Tailed {
         if !self.buffer.whole().is_empty() && !self.record.still_holds(content)? {
             self.buffer = Buffer::at(self.record.offset);
             self.replaced = true;
+        }
+        if self.record.offset == 0 && !self.buffer.whole().is_empty() {
+            self.alerts = search::holds_alerts(content)?;
+            if self.alerts {
+                self.buffer = Buffer::at(0);
+            }
         }
         Ok(())
     }

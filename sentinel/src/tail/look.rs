@@ -11,7 +11,6 @@ use super::{
     FILES_MAX, From, Tail,
     content::Content,
     discover,
-    file::Looked,
     follow::{AtPath, Step},
     identity::{FileRecord, Holds, Inode, Modified},
     past::Why,
@@ -53,13 +52,14 @@ impl Tail {
         let mut look = Look::default();
         let mut index = 0;
         while let Some(tailed) = self.files.get_mut(index) {
+            let was_at_path = tailed.at_path == AtPath::Same;
             match tailed.look(now) {
-                Ok(looked) => {
+                Ok(step) => {
                     tailed.fault = None;
-                    let path = tailed.record.path();
-                    if self.step(index, looked, engine, now, &mut look) {
-                        self.rotated(path, looked);
-                    } else {
+                    let renamed = was_at_path && tailed.at_path != AtPath::Same;
+                    self.rotations.renamed += u64::from(renamed);
+                    self.rotations.truncated += u64::from(step == Step::Anew);
+                    if !self.step(index, step, engine, now, &mut look) {
                         continue;
                     }
                 }
@@ -70,12 +70,7 @@ impl Tail {
         self.faults.clear();
         self.discover(engine, from, now, &mut look);
         self.revisit(engine, now, &mut look);
-        for (path, since) in std::mem::take(&mut self.rotated) {
-            if let Err(error) = self.catch_up(&path, since, engine, now, &mut look) {
-                self.faults.insert(path.clone(), format!("a file beside it: {error}"));
-                self.rotated.insert(path, since);
-            }
-        }
+        self.follow_rotation(engine, now, &mut look);
         look
     }
 
@@ -83,36 +78,29 @@ impl Tail {
     fn step(
         &mut self,
         index: usize,
-        looked: Looked,
+        step: Step,
         engine: &mut Engine,
         now: Instant,
         look: &mut Look,
     ) -> bool {
         let Some(tailed) = self.files.get_mut(index) else { return false };
-        match looked.step {
+        match step {
             Step::Read => true,
-            Step::Leave if tailed.finish() => true,
+            Step::Leave if !tailed.holds_alerts() && tailed.finish() => true,
             Step::Leave => {
                 let left = self.files.remove(index);
+                look.left.push(left.record.file);
+                if left.holds_alerts() {
+                    return false;
+                }
                 if left.is_damaged() {
                     look.notices.push(left.record.gap(None, Reason::Damaged));
                 }
-                look.left.push(left.record.file);
                 self.past.add(left.record, Why::Read);
                 false
             }
             Step::Anew => self.anew(index, engine, now, look),
         }
-    }
-
-    fn rotated(&mut self, path: PathBuf, looked: Looked) {
-        let Some(since) = looked.rotated_since else { return };
-        match looked.step {
-            Step::Anew => self.rotations.truncated += 1,
-            _ => self.rotations.renamed += 1,
-        }
-        let known = self.rotated.entry(path).or_insert(since);
-        *known = since.min(*known);
     }
 
     /// The content of a file was replaced. Where a copy of the old content is found the record goes
@@ -127,10 +115,10 @@ impl Tail {
                 return true;
             }
         };
-        let (old, seen) = (tailed.record.clone(), tailed.size);
+        let (old, read, seen) = (tailed.record.clone(), tailed.read(), tailed.size);
         let fresh = FileRecord::new(self.next_file, &old.source, &metadata, &old.path());
         self.next_file += 1;
-        let copy = search::copy(&old, &self.log_dir, |inode| self.is_tailed(inode));
+        let copy = search::copy(&read, &self.log_dir, |inode| self.is_tailed(inode));
         let stays = copy.is_some();
         match copy {
             Some(copy) => {
@@ -146,10 +134,11 @@ impl Tail {
                 }
             }
             None => {
-                let to = (seen > old.offset).then_some(seen);
-                look.notices.push(old.gap(to, Reason::Truncated));
+                // More may have been written to it after it was last looked at.
+                look.notices.push(old.gap(None, Reason::Truncated));
                 look.left.push(old.file);
                 self.files.remove(index);
+                self.past.add(old, Why::Missing);
             }
         }
         self.tail_on(content, fresh, engine, now, look);
@@ -180,8 +169,7 @@ impl Tail {
         };
         for (path, source) in paths {
             let inode = match fs::metadata(&path) {
-                // An empty file may yet become a file of alerts: its first byte is waited for.
-                Ok(found) if found.is_file() && found.len() > 0 => Inode::from(&found),
+                Ok(found) if found.is_file() => Inode::from(&found),
                 Ok(_) => continue,
                 // It went between the listing and now.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -251,17 +239,8 @@ impl Tail {
             record.skip_to(&mut content, end)?;
         }
         self.next_file += 1;
-        let before = self.files.iter().map(|tailed| &tailed.record);
-        let before = before.chain(self.past.all().iter().map(|gone| &gone.record));
-        let before = before
-            .filter(|known| known.path() == path)
-            .filter(|known| look.fresh.iter().all(|fresh| fresh.file != known.file));
-        match before.map(|known| known.modified).max() {
-            Some(since) => {
-                let known = self.rotated.entry(path.to_owned()).or_insert(since);
-                *known = since.min(*known);
-            }
-            None => self.first_sight(path, record.modified, look),
+        if !self.known(look).any(|(known, _)| known == path) {
+            self.first_sight(path, record.modified, look);
         }
         self.tail_on(content, record, engine, now, look);
         Ok(())

@@ -28,6 +28,7 @@ use crate::{
     time::Timestamp,
     turn::Input,
 };
+use catch_up::Directory;
 use content::Content;
 use file::Tailed;
 use identity::{FileRecord, Inode, Modified};
@@ -58,6 +59,7 @@ pub struct Tail {
     /// Paths from which something may have been rotated away unseen, since when, still to be looked
     /// into.
     rotated: BTreeMap<PathBuf, Modified>,
+    dirs: BTreeMap<PathBuf, Directory>,
     rotations: Rotations,
     revisited: Option<Instant>,
     /// Paths that should be read and cannot be.
@@ -74,6 +76,7 @@ impl Tail {
             files: Vec::new(),
             past: Past::new(past),
             rotated: BTreeMap::new(),
+            dirs: BTreeMap::new(),
             rotations: Rotations::default(),
             revisited: None,
             faults: BTreeMap::new(),
@@ -182,8 +185,14 @@ impl Tail {
         Ok(())
     }
 
-    /// The record of a file as it stands now.
-    pub fn record(&self, file: u32) -> Option<&FileRecord> {
+    /// What was last known of a file, tailed or not.
+    pub fn last_known(&self, file: u32) -> Option<&FileRecord> {
+        let past = self.past.all().iter().rev().map(|gone| &gone.record);
+        self.record(file).or_else(|| past.into_iter().find(|record| record.file == file))
+    }
+
+    /// The record of a file that is tailed.
+    fn record(&self, file: u32) -> Option<&FileRecord> {
         self.files.iter().map(|tailed| &tailed.record).find(|record| record.file == file)
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, Metadata},
+    iter,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
@@ -25,14 +26,9 @@ pub fn directories(path: &Path) -> Vec<PathBuf> {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         dir.unwrap_or_else(|| Path::new(".")).to_owned()
     };
-    let mut dirs = vec![parent(path)];
-    if let Ok(target) = fs::canonicalize(path) {
-        let dir = parent(&target);
-        if fs::canonicalize(&dirs[0]).is_ok_and(|first| first != dir) {
-            dirs.push(dir);
-        }
-    }
-    dirs
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let target = is_link.then(|| fs::canonicalize(path).ok()).flatten();
+    iter::once(parent(path)).chain(target.as_deref().map(parent)).collect()
 }
 
 /// Every regular file of a directory, by name.
@@ -52,7 +48,7 @@ pub fn files(dir: &Path) -> Vec<Sibling> {
 pub fn of(path: &Path) -> Vec<Sibling> {
     let target = fs::canonicalize(path).ok();
     let names = [Some(path), target.as_deref()].map(|path| path.and_then(Path::file_name));
-    let mut found = Vec::new();
+    let mut found: Vec<Sibling> = Vec::new();
     for (dir, name) in directories(path).into_iter().zip(names) {
         let Some(name) = name else { continue };
         let rotated = |sibling: &Sibling| {
@@ -61,6 +57,9 @@ pub fn of(path: &Path) -> Vec<Sibling> {
         };
         found.extend(files(&dir).into_iter().filter(rotated));
     }
+    // Link and target may stand in one directory under names that begin alike.
+    found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    found.dedup_by(|a, b| a.path == b.path);
     found
 }
 
