@@ -221,7 +221,12 @@ impl Tail {
             let copied = if tailed.record.offset == 0 {
                 let its = tailed.beginning()?;
                 let common = its.len().min(begins.len());
-                tailed.record.path() == path && common > 0 && its[..common] == begins[..common]
+                // What is longer than a file that was not cut is no copy of it.
+                let longer = !content.is_packed() && sibling.metadata.len() > tailed.size_now()?;
+                tailed.record.path() == path
+                    && !longer
+                    && common > 0
+                    && its[..common] == begins[..common]
             } else {
                 (tailed.record.is_distinct() || tailed.record.path() == path)
                     && tailed.record.found_in(content)? != Holds::Nothing

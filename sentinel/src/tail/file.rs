@@ -152,6 +152,14 @@ impl Tailed {
         at_path(&self.record.path(), self.record.inode) == AtPath::Same
     }
 
+    /// Its size now, in bytes.
+    ///
+    /// # Errors
+    /// The file can no longer be asked.
+    pub fn size_now(&self) -> io::Result<u64> {
+        Ok(self.content.metadata()?.len())
+    }
+
     /// Its first bytes, evaluated or not.
     ///
     /// # Errors

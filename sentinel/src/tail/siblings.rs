@@ -47,16 +47,17 @@ pub fn files(dir: &Path) -> Vec<Sibling> {
 /// own (`access.log.1`, `access.log-20260120.gz`), by name.
 pub fn of(path: &Path) -> Vec<Sibling> {
     let target = fs::canonicalize(path).ok();
-    let names = [Some(path), target.as_deref()].map(|path| path.and_then(Path::file_name));
-    let mut found: Vec<Sibling> = Vec::new();
-    for (dir, name) in directories(path).into_iter().zip(names) {
-        let Some(name) = name else { continue };
-        let rotated = |sibling: &Sibling| {
-            let its = sibling.path.file_name().unwrap_or_default().as_bytes();
-            its.starts_with(name.as_bytes()) && its != name.as_bytes() && !is_opaque(its)
-        };
-        found.extend(files(&dir).into_iter().filter(rotated));
-    }
+    let names: Vec<&[u8]> = [Some(path), target.as_deref()]
+        .into_iter()
+        .filter_map(|path| Some(path?.file_name()?.as_bytes()))
+        .collect();
+    let rotated = |sibling: &Sibling| {
+        let its = sibling.path.file_name().unwrap_or_default().as_bytes();
+        let is_named_after = names.iter().any(|name| its.starts_with(name) && its != *name);
+        is_named_after && !is_opaque(its) && target.as_deref() != Some(&sibling.path)
+    };
+    let mut found: Vec<Sibling> =
+        directories(path).iter().flat_map(|dir| files(dir)).filter(rotated).collect();
     // Link and target may stand in one directory under names that begin alike.
     found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     found.dedup_by(|a, b| a.path == b.path);
