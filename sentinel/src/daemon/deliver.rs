@@ -1,13 +1,13 @@
 //! A turn's alerts on their way out: into the journal, then alerts.log, then to whoever asks.
 
-use std::{collections::BTreeSet, io, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
 use shared::Alert;
 
 use super::{Daemon, RETRY_EVERY};
 use crate::{
     checkpoint::journal::Frame,
-    failure::say,
+    failure::{Failure, say},
     tail::{Look, identity::FileRecord},
     turn::{Input, Turn},
 };
@@ -88,24 +88,27 @@ impl Daemon {
         true
     }
 
-    fn advance(&mut self, held: &mut Held) -> io::Result<()> {
+    fn advance(&mut self, held: &mut Held) -> Result<(), Failure> {
+        let no_alerts = |error| Failure::at("append to", &self.settings.alerts, &error);
         if held.journalled {
             self.disk.appended(self.alerts_log.file());
-            return self.alerts_log.retry();
+            return self.alerts_log.retry().map_err(no_alerts);
         }
-        held.frame.mark = self.alerts_log.ready()?;
+        held.frame.mark = self.alerts_log.ready().map_err(no_alerts)?;
         if let Some(fault) = self.alerts_log.rotation_fault() {
             say(&format!("{} was not rotated: {fault}", self.settings.alerts.display()));
         }
-        self.journal.append(&held.frame)?;
+        self.journal
+            .append(&held.frame)
+            .map_err(|error| Failure::at("keep state in", &self.settings.state_dir, &error))?;
         held.journalled = true;
         self.disk.appended(self.journal.file());
         self.disk.appended(self.alerts_log.file());
-        self.alerts_log.append(held.frame.alerts.as_bytes())
+        self.alerts_log.append(held.frame.alerts.as_bytes()).map_err(no_alerts)
     }
 
     /// Notes what keeps the evaluator from going on, or that nothing does.
-    pub(super) fn stopped(&mut self, result: io::Result<()>, now: Instant) -> bool {
+    pub(super) fn stopped(&mut self, result: Result<(), Failure>, now: Instant) -> bool {
         let error = result.err().map(|error| error.to_string());
         match (&error, self.retry_at) {
             (Some(error), None) => say(&format!("evaluation stops until this is mended: {error}")),

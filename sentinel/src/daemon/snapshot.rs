@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Daemon, deliver::SinceFrame};
-use crate::checkpoint::snapshot::Snapshot;
+use crate::{checkpoint::snapshot::Snapshot, failure::Failure};
 
 /// Between two snapshots, if anything happened.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
@@ -33,6 +33,8 @@ impl Daemon {
         };
         // After a failure nothing is evaluated until a snapshot stands: journals do not pile up.
         self.snapshot_due = kept.is_err();
+        let kept =
+            kept.map_err(|error| Failure::at("keep state in", &self.settings.state_dir, &error));
         !self.stopped(kept, now)
     }
 
