@@ -212,20 +212,19 @@ impl Sandbox {
     /// Waits until every byte that is in the logs now is evaluated.
     #[track_caller]
     pub(crate) fn expect_at_end(&self) {
-        wait(
-            "the end of the logs",
-            || self.explain(),
-            || {
-                let status = self.get("/v1/status");
-                let read: u64 = status["files"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|file| file["offset"].as_u64().unwrap())
-                    .sum();
-                read >= self.bytes_logged()
-            },
-        );
+        wait("the end of the logs", || self.explain(), || self.is_at_end());
+    }
+
+    /// Every byte that is in the logs now is evaluated.
+    pub(crate) fn is_at_end(&self) -> bool {
+        let status = self.get("/v1/status");
+        let read: u64 = status["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| file["offset"].as_u64().unwrap())
+            .sum();
+        read >= self.bytes_logged()
     }
 
     fn bytes_logged(&self) -> u64 {
