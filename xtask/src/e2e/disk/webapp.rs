@@ -1,23 +1,21 @@
 //! A disk that fills under load and is emptied again: webapp answers throughout, its log holds whole
-//! lines, and what it lost it tells to the last record. The disk is a small tmpfs, so root is needed.
+//! lines, and what it lost it tells to the last record.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::fs::statvfs;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::check;
-use super::pipeline::Pipeline;
-use super::scratch::Scratch;
-use super::webapp::Webapp;
+use super::Disk;
+use crate::e2e::check;
+use crate::e2e::pipeline::Pipeline;
+use crate::e2e::scratch::Scratch;
+use crate::e2e::webapp::Webapp;
 use crate::http::{self, Address};
 use crate::wait;
 
-/// What is somebody else's first, and is deleted when the disk is full.
-const FILLER_BYTES: usize = 3 << 20;
+/// What somebody else leaves of the disk, until it is full.
+const LEFT_BYTES: u64 = 1 << 20;
 
 /// More than fit on the rest of the disk, and into the memory in which records wait for it.
 const REQUESTS: u64 = 8_000;
@@ -31,33 +29,9 @@ const AT_ONCE: u64 = 20;
 /// Longest wait; losses are told every ten seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A small disk that goes away with its owner.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(path: PathBuf) -> Result<Self> {
-        mount("tmpfs", &path, "tmpfs", MountFlags::NODEV | MountFlags::NOSUID, c"size=4m")
-            .context("mounting a tmpfs, which only root may")?;
-        Ok(Self(path))
-    }
-
-    fn free(&self) -> Result<u64> {
-        let disk = statvfs(&self.0)?;
-        Ok(disk.f_bavail * disk.f_frsize)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Whoever still holds a file there keeps it to its end.
-        unmount(&self.0, UnmountFlags::DETACH).ok();
-    }
-}
-
 pub(super) fn run(scratch: &Scratch) -> Result<()> {
-    let disk = Disk::mount(scratch.directory("disk")?)?;
-    let filler = disk.0.join("filler");
-    fs::write(&filler, vec![b'x'; FILLER_BYTES])?;
+    let disk = Disk::mount(scratch.directory("logs-disk")?)?;
+    disk.fill(LEFT_BYTES)?;
     let limits = ["--rate-limit-requests", "100000"];
     let mut webapp = Webapp::start(scratch, "disk", &disk.0, &limits)?;
     let mut sent = 0;
@@ -73,7 +47,7 @@ pub(super) fn run(scratch: &Scratch) -> Result<()> {
         Ok("")
     })?;
     check("with space again records flow again", || {
-        fs::remove_file(&filler)?;
+        disk.empty()?;
         sent += health(&webapp, false)?;
         sent += load(&webapp, LATER)?;
         Ok("")
