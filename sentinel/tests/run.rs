@@ -36,36 +36,6 @@ fn lines_that_are_there_and_lines_that_come_raise_alerts() {
 }
 
 #[test]
-fn what_was_read_is_not_read_again_after_a_restart() {
-    let sandbox = Sandbox::new(ADMIN);
-    sandbox.log("requests.log", &[admin(1)]);
-    let mut sentinel = sandbox.start();
-    expect(&sandbox, &["1"]);
-    assert_eq!(sentinel.terminate(), 0);
-    sandbox.log("requests.log", &[admin(2)]);
-    let _sentinel = sandbox.start();
-    expect(&sandbox, &["1", "2"]);
-    let alerts = sandbox.get("/v1/alerts");
-    assert_eq!(alerts["alerts"].as_array().unwrap().len(), 2, "the ring is filled from alerts.log");
-}
-
-#[test]
-fn a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_start() {
-    let sandbox = Sandbox::new(ADMIN);
-    let logs = sandbox.path("logs");
-    sandbox.log("requests.log", &[admin(1)]);
-    let _sentinel = sandbox.start();
-    expect(&sandbox, &["1"]);
-    fs::rename(logs.join("requests.log"), logs.join("requests.log.1")).unwrap();
-    sandbox.log("requests.log.1", &[admin(2)]);
-    expect(&sandbox, &["1", "2"]);
-    sandbox.log("requests.log", &[admin(3)]);
-    expect(&sandbox, &["1", "2", "3"]);
-    sandbox.log("requests.log.1", &[admin(4)]);
-    expect(&sandbox, &["1", "2", "3", "4"]);
-}
-
-#[test]
 fn a_file_renamed_while_sentinel_was_down_is_found() {
     let sandbox = Sandbox::new(ADMIN);
     let logs = sandbox.path("logs");

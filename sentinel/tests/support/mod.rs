@@ -17,6 +17,9 @@ use std::{
 use shared::Alert;
 use tempfile::TempDir;
 
+/// The flags of a sentinel over `logs`.
+pub(crate) const RUN: [&str; 2] = ["--rules", "rules.toml"];
+
 /// How long an outcome may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -96,6 +99,11 @@ impl Sandbox {
         self.dir.path().join(name)
     }
 
+    /// Leaves the directory behind, for whoever wants to see why.
+    pub(crate) fn keep(&mut self) {
+        self.dir.disable_cleanup(true);
+    }
+
     pub(crate) fn rules(&self, text: &str) {
         fs::write(self.path("rules.toml"), format!("version = 1\n{text}")).unwrap();
     }
@@ -136,19 +144,30 @@ impl Sandbox {
     /// Starts a sentinel over `logs` and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(&self) -> Running {
-        self.start_with(&["--rules", "rules.toml"])
+        self.start_with(&RUN)
     }
 
     #[track_caller]
     pub(crate) fn start_with(&self, args: &[&str]) -> Running {
-        let said = File::options().append(true).create(true).open(self.path("stderr")).unwrap();
-        let running = Running { child: self.command(args).stderr(said).spawn().unwrap() };
+        self.ready(self.command(args))
+    }
+
+    /// Starts one and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn ready(&self, command: Command) -> Running {
+        let running = self.spawn(command);
         wait(
             "readiness",
             || self.explain(),
             || self.try_get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")),
         );
         running
+    }
+
+    /// Starts one and does not wait.
+    pub(crate) fn spawn(&self, mut command: Command) -> Running {
+        let said = File::options().append(true).create(true).open(self.path("stderr")).unwrap();
+        Running { child: command.stderr(said).spawn().unwrap() }
     }
 
     /// What the socket answers, head and body.
