@@ -172,7 +172,13 @@ fn each_line(
 }
 
 fn find(path: &Path, mark: Mark) -> io::Result<Option<File>> {
-    let siblings = fs::read_dir(directory(path))?.filter_map(|entry| Some(entry.ok()?.path()));
+    let siblings = match fs::read_dir(directory(path)) {
+        Ok(siblings) => Some(siblings),
+        // Whoever opens the file for appending says so better.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let siblings = siblings.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     for candidate in std::iter::once(path.to_owned()).chain(siblings) {
         match fs::metadata(&candidate) {
             // One directory is on one device, whose number may be another since the machine started.
