@@ -11,10 +11,17 @@ use serde::Serialize;
 use shared::Alert;
 use tokio::sync::watch;
 
-use crate::sink::ring::Ring;
+use crate::{engine::counts::Counts, sink::ring::Ring, tail::Rotations};
 
 /// An evaluator that has not moved for this long is not well.
 pub const STILL_MAX: Duration = Duration::from_secs(30);
+
+/// What can become of a file: it is read at its path, another one stands there, nothing does, or it
+/// cannot be read.
+pub const FILE_STATES: [&str; 4] = ["reading", "rotated", "moved", UNREADABLE];
+
+/// The state of a file that cannot be read.
+pub const UNREADABLE: &str = "unreadable";
 
 /// How things stand, as `/v1/status` answers.
 #[derive(Debug, Default, Clone, Serialize)]
@@ -33,7 +40,7 @@ pub struct Status {
     pub unreadable: BTreeMap<String, String>,
     /// Groups that wait or cool down, by rule.
     pub groups: BTreeMap<String, usize>,
-    /// Gaps that were told.
+    /// Gaps that were told since it started.
     pub gaps: u64,
     /// Lines too far behind their source to count in a window.
     pub late_lines: u64,
@@ -41,6 +48,31 @@ pub struct Status {
     pub clock_skew_lines: u64,
     /// What keeps evaluation from going on, if anything does: a full disk.
     pub stopped_by: Option<String>,
+    /// Size of the journal: turns since the last snapshot, with their alerts.
+    pub journal_bytes: u64,
+    /// When the last snapshot was written.
+    #[serde(skip)]
+    pub snapshot_at: Option<Instant>,
+    /// What was counted since it started.
+    #[serde(skip)]
+    pub counts: Counts,
+    /// Rotations seen since it started.
+    #[serde(skip)]
+    pub rotations: Rotations,
+    /// Alerts raised since it started.
+    #[serde(skip)]
+    pub raised: BTreeMap<Raised, u64>,
+}
+
+/// By what alerts are counted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Raised {
+    /// The id of the rule.
+    pub rule: String,
+    /// Its level.
+    pub level: &'static str,
+    /// Where it stands in its life.
+    pub status: &'static str,
 }
 
 /// The rules in force.
@@ -69,9 +101,11 @@ pub struct File {
     pub size: u64,
     /// Not evaluated yet.
     pub lag_bytes: u64,
+    /// How long the oldest of those has been seen to wait.
+    pub lag_seconds: f64,
     /// RFC 3339; when a line of it was last evaluated.
     pub last_line_at: Option<String>,
-    /// `reading`, `rotated`, `moved` (nothing is at its path) or `unreadable`.
+    /// One of [`FILE_STATES`].
     pub state: &'static str,
 }
 
@@ -106,6 +140,12 @@ impl Board {
 
     /// Shows an alert.
     pub fn alert(&self, alert: Alert, line: &str) {
+        let raised = Raised {
+            rule: alert.rule.id.clone(),
+            level: alert.level.name(),
+            status: alert.status.name(),
+        };
+        *self.status.lock().raised.entry(raised).or_default() += 1;
         self.ring.lock().push(alert, line);
         self.over.send_modify(|_| {});
     }

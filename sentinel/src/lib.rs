@@ -24,6 +24,7 @@ pub mod tail;
 pub mod checkpoint;
 pub mod sink;
 pub mod board;
+pub mod metrics;
 pub mod socket;
 pub mod failure;
 pub mod regular;

@@ -6,6 +6,9 @@ use shared::alert::Level;
 
 use crate::time::Span;
 
+/// What the ids of built-in rules begin with, and no other's.
+pub const PREFIX: &str = "sentinel.";
+
 /// Something sentinel must not be silent about. Part of a turn's inputs, so that a restart counts
 /// it as it was counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +65,10 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every one.
+    pub const ALL: [Self; 5] =
+        [Self::Truncated, Self::RotatedAway, Self::Replay, Self::StateLost, Self::Damaged];
+
     /// As alerts and metrics name it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -66,6 +66,17 @@ pub enum Status {
     Resolved,
 }
 
+impl Status {
+    /// As it is written in alerts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Repeat => "repeat",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
 /// How much an alert matters (Sigma's levels), from least to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -91,6 +102,11 @@ impl Level {
         ("high", Self::High),
         ("critical", Self::Critical),
     ];
+
+    /// As it is written in rules and alerts.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, level)| *level == self).map_or("", |(name, _)| name)
+    }
 
     /// The level of that name.
     pub fn named(name: &str) -> Option<Self> {

@@ -19,6 +19,9 @@ pub const ALERTS_STREAM: &str = "/v1/alerts/stream";
 /// What sentinel reads, how far it is, and what went wrong.
 pub const STATUS: &str = "/v1/status";
 
+/// Counters and gauges in the Prometheus text format.
+pub const METRICS: &str = "/metrics";
+
 /// 200 while the evaluator lives.
 pub const HEALTHZ: &str = "/healthz";
 

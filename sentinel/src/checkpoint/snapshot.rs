@@ -17,7 +17,7 @@ use crate::{
 };
 
 const NAME: &str = "snapshot";
-const MAGIC: &[u8] = b"sentinel snapshot 3\n";
+const MAGIC: &[u8] = b"sentinel snapshot 4\n";
 
 /// Where everything stood: `S` is the engine's state when it is read, and a reference to it when it
 /// is written.

@@ -3,11 +3,13 @@
 
 pub mod clock;
 mod deliver;
+mod lag;
 mod reload;
 mod show;
 mod snapshot;
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -36,6 +38,7 @@ use crate::{
 };
 use clock::Clock;
 use deliver::{Held, SinceFrame};
+use lag::Waiting;
 
 /// Between two attempts to write to a disk that is full.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -66,6 +69,9 @@ pub struct Daemon {
     changed: bool,
     /// When what keeps the evaluator from going on is tried again.
     retry_at: Option<Instant>,
+    shown_at: Option<Instant>,
+    /// By the numbers of files.
+    waiting: BTreeMap<u32, Waiting>,
 }
 
 impl Daemon {
@@ -131,6 +137,8 @@ impl Daemon {
             snapshot_due: false,
             changed: false,
             retry_at: None,
+            shown_at: None,
+            waiting: BTreeMap::new(),
         };
         daemon
             .snapshot(now)
@@ -187,7 +195,7 @@ impl Daemon {
     pub fn round(&mut self, clock: Clock) -> bool {
         self.board.moves(clock.now);
         let worked = self.pass(clock);
-        self.show();
+        self.show(clock.now, worked);
         self.board.set_ready();
         worked
     }
@@ -223,6 +231,11 @@ impl Daemon {
             turn.inputs.push(Input::Notice(notice));
         }
         turn.inputs.extend(self.tail.evaluate(&mut self.engine, turn.now, &mut emit));
+        for input in &turn.inputs {
+            if let Input::Lines { file, from, to } = input {
+                self.engine.took(*file, to - from);
+            }
+        }
         if turn.inputs.is_empty() {
             return false;
         }

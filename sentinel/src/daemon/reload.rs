@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Daemon, clock::Clock};
 use crate::{
     board,
-    notice::Notice,
+    notice::{self, Notice},
     rule::{RuleSet, Severity, load},
     time::Timestamp,
 };
@@ -58,6 +58,11 @@ impl Daemon {
         let loaded_at = wall.rfc3339();
         self.board.update(|status| {
             status.rules = board::Rules { digest, count, loaded_at, last_reload_error: None };
+            // Rules come and go with their edits: what is counted must end with them.
+            status.raised.retain(|raised, _| {
+                raised.rule.starts_with(notice::PREFIX)
+                    || rules.rules.iter().any(|rule| rule.id == raised.rule)
+            });
         });
     }
 }

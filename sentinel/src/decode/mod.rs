@@ -78,14 +78,15 @@ impl Decoder {
         }
     }
 
-    /// The record of a line: what can be read of it, whatever it is. `mended`: it was not UTF-8.
+    /// The record of a line: what can be read of it, whatever it is; and whether it is what its
+    /// format says. `mended`: it was not UTF-8.
     pub(crate) fn decode<'l>(
         &self,
         format: Format,
         line: &'l str,
         mended: bool,
         names: &Names,
-    ) -> Record<'l> {
+    ) -> (Record<'l>, bool) {
         let mut record = Record::new(line, names);
         let whole = match format {
             Format::Auto if looks_like_json(line.as_bytes()) => {
@@ -105,6 +106,6 @@ impl Decoder {
         if let (Some(id), true) = (self.encoding_error, mended) {
             record.set(id, "true");
         }
-        record
+        (record, whole)
     }
 }

@@ -17,7 +17,7 @@ impl Engine {
     pub(super) fn judge(&mut self, index: usize, found: &Found<'_>) -> (Option<Trip>, bool) {
         let rule = found.rule;
         if found.time.late && rule.correlation.is_some() {
-            self.state.late += 1;
+            self.counting.late_lines += 1;
             return (None, false);
         }
         let install = self.state.install;

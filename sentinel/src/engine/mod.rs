@@ -2,6 +2,7 @@
 //! the same lines in the same order give the same alerts live, after a restart and in replay.
 
 mod state;
+pub mod counts;
 mod found;
 mod judge;
 mod raise;
@@ -22,6 +23,7 @@ use crate::{
     time::{Span, Timestamp},
     window::ALLOWED_LATENESS,
 };
+use counts::{Counting, Counts, Lines};
 use found::{Found, When};
 pub use state::State;
 use state::{Mark, Remembered};
@@ -50,6 +52,7 @@ pub struct Origin {
     pub source: Arc<str>,
     /// What applies to its lines.
     pub view: View,
+    lines: Arc<Lines>,
 }
 
 /// The detector.
@@ -60,13 +63,20 @@ pub struct Engine {
     state: State,
     /// Rules that began empty because they mean something else than before.
     changed: BTreeSet<usize>,
+    counting: Counting,
 }
 
 impl Engine {
     /// Goes on from `state` with `rules`: each rule that means what it meant has its groups back,
     /// each other begins empty.
     pub fn new(rules: Arc<RuleSet>, state: State, observer: Observer) -> Self {
-        let mut engine = Self { rules, observer, state, changed: BTreeSet::new() };
+        let mut engine = Self {
+            rules,
+            observer,
+            state,
+            changed: BTreeSet::new(),
+            counting: Counting::default(),
+        };
         engine.adopt();
         engine
     }
@@ -83,6 +93,7 @@ impl Engine {
             .map(|rule| ((rule.id.clone(), rule.digest), rule))
             .collect();
         self.changed.clear();
+        self.counting.adopt(&self.rules);
         for (index, rule) in self.rules.rules.iter().enumerate() {
             let same = known.remove(&(rule.id.clone(), rule.digest));
             if same.is_none() {
@@ -97,9 +108,10 @@ impl Engine {
     }
 
     /// Ends the repetition of journalled turns: `seq` is that of the last alert they raised, and
-    /// rules that did not raise them have seen nothing.
+    /// rules that did not raise them have seen nothing. What was repeated is not counted again.
     pub fn repeated(&mut self, seq: u64) {
         self.state.seq = seq;
+        self.counting.restart();
         for index in &self.changed {
             if let Some(rule) = self.state.rules.get_mut(*index) {
                 rule.groups = Groups::default();
@@ -117,9 +129,16 @@ impl Engine {
         &self.state
     }
 
-    /// Groups that wait or cool down, of each rule.
-    pub fn groups(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.state.rules.iter().map(|rule| (rule.id.as_str(), rule.groups.len()))
+    /// What was counted since sentinel started.
+    pub fn counts(&self) -> Counts {
+        self.counting.counts(self.state.rules.iter().map(|rule| rule.groups.len()))
+    }
+
+    /// So many bytes of a file are the lines that were evaluated.
+    pub fn took(&self, file: u32, bytes: u64) {
+        if let Some((source, _)) = self.state.origins.get(&file) {
+            self.counting.bytes(source, bytes);
+        }
     }
 
     /// Learns of a file; to be called before its first line.
@@ -128,7 +147,9 @@ impl Engine {
         while self.state.origins.len() > ORIGINS_MAX {
             self.state.origins.pop_first();
         }
-        Origin { file, source: source.into(), view: self.rules.view(source) }
+        let (source, lines) = self.counting.source(source);
+        let view = self.rules.view(&source);
+        Origin { file, source, view, lines }
     }
 
     /// The source and the name of a file.
@@ -139,6 +160,7 @@ impl Engine {
     /// Evaluates a line.
     pub fn line(&mut self, from: &Origin, line: &Line<'_>, now: Now, emit: &mut dyn FnMut(Alert)) {
         let time = self.time(from, &line.bytes, now);
+        from.lines.line(line.unmatched.is_some());
         if let Some((start, end)) = line.unmatched {
             let file = self.state.origins.get(&from.file).map_or("", |(_, name)| name).to_owned();
             let source = from.source.to_string();
@@ -147,17 +169,25 @@ impl Engine {
         }
         let mut pressed = BTreeSet::new();
         let rules = Arc::clone(&self.rules);
-        rules.scan(&from.view, &line.bytes, &mut |index, fields| {
+        let flaws = rules.scan(&from.view, &line.bytes, &mut |index, fields| {
             let Some(rule) = rules.rules.get(index) else { return };
+            self.counting.matched(index);
             let found = Found { rule, rules: &rules, fields, time, line, file: from.file };
             let (trip, live_lost) = self.judge(index, &found);
             if let Some(trip) = trip {
                 emit(self.raise(&found, trip, now));
             }
             if live_lost {
+                self.counting.evicted(index);
                 pressed.insert(index);
             }
         });
+        if flaws.parse_error {
+            from.lines.parse_error();
+        }
+        if flaws.encoding_error {
+            from.lines.encoding_error();
+        }
         for index in pressed {
             let rule = rules.rules.get(index).map_or("", |rule| &rule.id).to_owned();
             self.tell(&Notice::Pressure { rule }, time.at, now, emit);
@@ -178,7 +208,7 @@ impl Engine {
         let at = match (stamped, now) {
             (Some(stamped), Now::Live(now)) if stamped.since(now) > CLOCK_SKEW_MAX => {
                 // It must not move the mark: the true lines after it would all be late.
-                self.state.clock_skew += 1;
+                self.counting.clock_skew_lines += 1;
                 now
             }
             (Some(stamped), _) => {

@@ -80,7 +80,7 @@ impl Engine {
 
     /// Raises an alert of sentinel's own.
     pub fn notice(&mut self, notice: &Notice, at: Timestamp, emit: &mut dyn FnMut(Alert)) {
-        self.state.gaps += u64::from(matches!(notice, Notice::Gap { .. }));
+        self.counting.told(notice);
         self.tell(notice, at, Now::Live(at), emit);
     }
 
@@ -98,15 +98,16 @@ impl Engine {
         let mut folded = 0;
         if cooldown > Span(0) {
             if let Some(told) = self.state.notices.get_mut(&fingerprint) {
-                if at.since(told.at) < cooldown {
+                if at < told.until {
                     told.folded += 1;
                     return;
                 }
                 folded = told.folded;
             }
             // Whoever has cooled down by now is forgotten: what a stranger can make grow must end.
-            self.state.notices.retain(|_, told| at.since(told.at) < cooldown);
-            self.state.notices.insert(fingerprint.clone(), Told { at, folded: 0 });
+            self.state.notices.retain(|_, told| at < told.until);
+            let told = Told { until: at.plus(cooldown), folded: 0 };
+            self.state.notices.insert(fingerprint.clone(), told);
         }
         let group = group.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         emit(self.number(at, now, |seq, id, created, observer| Alert {

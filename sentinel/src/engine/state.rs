@@ -13,12 +13,6 @@ pub struct State {
     pub install: u128,
     /// Of the last alert.
     pub seq: u64,
-    /// Lines too far behind their source to be put in their place.
-    pub late: u64,
-    /// Lines stamped too far ahead.
-    pub clock_skew: u64,
-    /// Gaps that were told.
-    pub gaps: u64,
     pub(super) marks: BTreeMap<String, Mark>,
     pub(super) origins: BTreeMap<u32, (String, String)>,
     pub(super) rules: Vec<Remembered>,
@@ -47,9 +41,9 @@ pub(super) struct Remembered {
     pub(super) groups: Groups,
 }
 
-/// When a notice was last told, and how often it was held back since.
+/// Until when a notice that was told is not told again, and how often it was held back since.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Told {
-    pub(super) at: Timestamp,
+    pub(super) until: Timestamp,
     pub(super) folded: u64,
 }

@@ -1,6 +1,6 @@
 //! A line → the rules that it matches, each with the values of the match.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, cell::Cell, sync::Arc};
 
 use crate::{
     decode::{Decoder, Format, Stamp},
@@ -43,6 +43,15 @@ pub(crate) enum TooLarge {
     Literals(#[from] aho_corasick::BuildError),
 }
 
+/// What is wrong with a line, as far as rules looked at it: a line that none can match is not decoded.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Flaws {
+    /// It is not what its source's format says, or broken JSON.
+    pub parse_error: bool,
+    /// It is not UTF-8.
+    pub encoding_error: bool,
+}
+
 /// What applies to the lines of one source. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -76,18 +85,20 @@ impl Matching {
         View { format, stamp, applying: self.prefilter.applying(applies).into() }
     }
 
-    /// Calls `hit` once for each rule that a line matches, in the order of the rules.
+    /// Calls `hit` once for each rule that a line matches, in the order of the rules. Gives what it
+    /// saw to be wrong with the line.
     pub(crate) fn scan(
         &self,
         names: &Names,
         view: &View,
         line: &[u8],
         hit: &mut dyn FnMut(usize, &dyn Fields),
-    ) {
+    ) -> Flaws {
         let candidates = self.candidates(view, line);
-        if !candidates.is_empty() {
-            self.evaluate(names, &candidates, view.format, line, hit);
+        if candidates.is_empty() {
+            return Flaws::default();
         }
+        self.evaluate(names, &candidates, view.format, line, hit)
     }
 
     fn candidates(&self, view: &View, line: &[u8]) -> Vec<usize> {
@@ -101,10 +112,15 @@ impl Matching {
         format: Format,
         line: &[u8],
         hit: &mut dyn FnMut(usize, &dyn Fields),
-    ) {
+    ) -> Flaws {
         let line = String::from_utf8_lossy(line);
         let mended = matches!(line, Cow::Owned(_));
-        let decode = || self.decoder.decode(format, &line, mended, names);
+        let broken = Cell::new(false);
+        let decode = || {
+            let (record, whole) = self.decoder.decode(format, &line, mended, names);
+            broken.set(!whole);
+            record
+        };
         let line = Line::new(self.line, &line, &decode);
         for index in candidates.iter().copied() {
             let Some(matcher) = self.matchers.get(index) else { continue };
@@ -113,6 +129,7 @@ impl Matching {
                 hit(index, &values);
             }
         }
+        Flaws { parse_error: broken.get(), encoding_error: mended }
     }
 }
 

@@ -6,7 +6,7 @@ use shared::alert::Level;
 
 use crate::{
     decode::{Format, Stamp},
-    matching::{Matching, View},
+    matching::{Flaws, Matching, View},
     record::{FieldId, Names},
     time::{Span, Timestamp},
 };
@@ -69,9 +69,10 @@ impl RuleSet {
         view.time(line)
     }
 
-    /// Calls `hit` once for each rule that a line matches, in the order of the rules.
-    pub fn scan(&self, view: &View, line: &[u8], hit: &mut dyn FnMut(usize, &dyn Fields)) {
-        self.matching.scan(&self.names, view, line, hit);
+    /// Calls `hit` once for each rule that a line matches, in the order of the rules. Gives what it
+    /// saw to be wrong with the line.
+    pub fn scan(&self, view: &View, line: &[u8], hit: &mut dyn FnMut(usize, &dyn Fields)) -> Flaws {
+        self.matching.scan(&self.names, view, line, hit)
     }
 }
 

@@ -5,15 +5,16 @@ use std::{sync::Arc, time::Instant};
 use http_body_util::{Either, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Bytes, header};
 use parking_lot::Mutex;
-use shared::socket::{ALERTS, ALERTS_STREAM, HEALTHZ, READYZ, STATUS};
+use shared::socket::{ALERTS, ALERTS_STREAM, HEALTHZ, METRICS, READYZ, STATUS};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
+    STREAMS_MAX,
     cursor::Cursor,
     query::{self, Wanted},
     stream::AlertStream,
 };
-use crate::{board::Board, sink::ring::Query};
+use crate::{board::Board, metrics, sink::ring::Query};
 
 /// Seconds after which it is worth asking again.
 const RETRY_AFTER: u16 = 5;
@@ -40,7 +41,7 @@ impl Asked {
     }
 
     pub(super) fn respond<B>(&self, request: &Request<B>) -> Answer {
-        let known = [ALERTS, ALERTS_STREAM, STATUS, HEALTHZ, READYZ];
+        let known = [ALERTS, ALERTS_STREAM, STATUS, METRICS, HEALTHZ, READYZ];
         let path = request.uri().path();
         if !known.contains(&path) {
             return problem(StatusCode::NOT_FOUND, "no such resource");
@@ -63,12 +64,20 @@ impl Asked {
                     serde_json::to_string_pretty(&status).unwrap_or_default() + "\n",
                 )
             }
+            METRICS => self.metrics(),
             HEALTHZ if is_alive(board) => json(StatusCode::OK, r#"{"status":"ok"}"#.into()),
             READYZ if board.is_ready() && is_alive(board) => {
                 json(StatusCode::OK, r#"{"status":"ready"}"#.into())
             }
             _ => problem(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "an age is asked of the clock")]
+    fn metrics(&self) -> Answer {
+        let readers = STREAMS_MAX as usize - self.streams.available_permits();
+        let text = metrics::text(self.board.status(), readers, Instant::now());
+        typed(StatusCode::OK, metrics::CONTENT_TYPE, Either::Left(Full::from(text)))
     }
 
     fn stream<B>(&self, request: &Request<B>) -> Answer {
@@ -196,6 +205,11 @@ mod tests {
         check("GET", "/v1/alerts", true, 200);
         check("GET", "/v1/alerts?limit=none", true, 400);
         check("GET", "/v1/status", false, 200);
+        let metrics = check("GET", "/metrics", false, 200);
+        assert_eq!(
+            metrics.headers()[header::CONTENT_TYPE],
+            "text/plain; version=0.0.4; charset=utf-8"
+        );
         check("GET", "/healthz", false, 200);
         check("GET", "/readyz", false, 503);
         check("GET", "/readyz", true, 200);

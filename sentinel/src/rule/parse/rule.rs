@@ -197,7 +197,7 @@ impl Reader<'_, '_> {
 
     fn id(&mut self, node: &Node<'_>) -> Option<String> {
         let id = self.name("id", node)?;
-        if id.starts_with("sentinel.") {
+        if id.starts_with(crate::notice::PREFIX) {
             self.error(node.span(), "ids that begin with `sentinel.` are sentinel's own", "");
             return None;
         }
