@@ -47,6 +47,15 @@ pub enum Notice {
         /// The first fault.
         fault: String,
     },
+    /// A source should be read and cannot be, or its file is gone and has no successor.
+    SourceStalled {
+        /// The source; empty where the log directory itself cannot be read.
+        source: String,
+        /// The name of its file, or the directory.
+        file: String,
+        /// Why it is not read.
+        why: String,
+    },
 }
 
 /// Why bytes were not evaluated.
@@ -89,6 +98,7 @@ impl Notice {
             Self::LongLine { .. } => "sentinel.long_line",
             Self::Pressure { .. } => "sentinel.pressure",
             Self::ReloadFailed { .. } => "sentinel.reload_failed",
+            Self::SourceStalled { .. } => "sentinel.source_stalled",
         }
     }
 
@@ -99,6 +109,7 @@ impl Notice {
             Self::LongLine { .. } => "A line is longer than what is matched of it",
             Self::Pressure { .. } => "A rule has more groups than it may keep",
             Self::ReloadFailed { .. } => "Edited rules are not valid; the old ones go on",
+            Self::SourceStalled { .. } => "A source is not read any more",
         }
     }
 
@@ -106,7 +117,9 @@ impl Notice {
     pub const fn level(&self) -> Level {
         match self {
             Self::Gap { .. } | Self::ReloadFailed { .. } => Level::High,
-            Self::LongLine { .. } | Self::Pressure { .. } => Level::Medium,
+            Self::LongLine { .. } | Self::Pressure { .. } | Self::SourceStalled { .. } => {
+                Level::Medium
+            }
         }
     }
 
@@ -117,6 +130,7 @@ impl Notice {
             Self::LongLine { .. } | Self::Pressure { .. } | Self::ReloadFailed { .. } => {
                 Span::seconds(300)
             }
+            Self::SourceStalled { .. } => Span::seconds(3_600),
         }
     }
 
@@ -127,7 +141,7 @@ impl Notice {
                 let reason = reason.name().to_owned();
                 vec![("source", source.clone()), ("file", file.clone()), ("reason", reason)]
             }
-            Self::LongLine { source, file, .. } => {
+            Self::LongLine { source, file, .. } | Self::SourceStalled { source, file, .. } => {
                 vec![("source", source.clone()), ("file", file.clone())]
             }
             Self::Pressure { rule } => vec![("rule", rule.clone())],
@@ -152,6 +166,7 @@ impl Notice {
                 format!("rule {rule} has more groups than it may keep: detection is not exact")
             }
             Self::ReloadFailed { fault } => format!("rules were not reloaded: {fault}"),
+            Self::SourceStalled { file, why, .. } => format!("{file} is not read: {why}"),
         }
     }
 }

@@ -7,6 +7,7 @@ mod lag;
 mod reload;
 mod show;
 mod snapshot;
+pub mod stalled;
 
 use std::{
     collections::BTreeMap,
@@ -39,6 +40,7 @@ use crate::{
 use clock::Clock;
 use deliver::{Held, SinceFrame};
 use lag::Waiting;
+use stalled::Stalled;
 
 /// Between two attempts to write to a disk that is full.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -72,6 +74,7 @@ pub struct Daemon {
     shown_at: Option<Instant>,
     /// By the numbers of files.
     waiting: BTreeMap<u32, Waiting>,
+    stalled: Stalled,
 }
 
 impl Daemon {
@@ -139,6 +142,7 @@ impl Daemon {
             retry_at: None,
             shown_at: None,
             waiting: BTreeMap::new(),
+            stalled: Stalled::default(),
         };
         daemon
             .snapshot(now)
@@ -208,6 +212,7 @@ impl Daemon {
         self.changed |= !(look.fresh.is_empty() && look.left.is_empty());
         self.since_frame.looked(&mut look);
         self.notices.append(&mut look.notices);
+        self.look_after(now);
         if self.retry_at.is_some_and(|at| now < at) || !self.deliver(now) {
             return false;
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Daemon, clock::Clock};
+use super::{Daemon, clock::Clock, stalled::Stalled};
 use crate::{
     board,
     notice::{self, Notice},
@@ -36,6 +36,7 @@ impl Daemon {
             Ok((Some(rules), _)) => {
                 self.engine.replace(Arc::new(rules));
                 self.tail.replaced(&mut self.engine);
+                self.stalled = Stalled::default();
                 // No turn spans two rule sets.
                 self.snapshot_due = true;
                 return self.rules_loaded(clock.wall);
