@@ -338,3 +338,25 @@ fn a_combined_log_is_replayed_into_json_lines() {
     assert_eq!(said, ["192.0.2.2", "192.0.2.3", "192.0.2.4"]);
     assert!(output.stderr.is_empty() && !sandbox.path("logs/.sentinel").exists());
 }
+
+#[test]
+fn a_socket_that_somebody_removed_is_made_anew_and_nobody_elses_is_taken() {
+    use std::os::unix::net::UnixListener;
+    let sandbox = Sandbox::new(ADMIN);
+    let socket = sandbox.path("logs/.sentinel/sentinel.sock");
+    let mut sentinel = sandbox.start();
+    let answers = || sandbox.try_get("/readyz").is_some_and(|answer| answer.contains(" 200 "));
+    fs::remove_file(&socket).unwrap();
+    wait("an answer on a new socket", || sandbox.explain(), answers);
+    // One that nobody listens on any more.
+    fs::remove_file(&socket).unwrap();
+    drop(UnixListener::bind(&socket).unwrap());
+    wait("an answer on another new socket", || sandbox.explain(), answers);
+    fs::remove_file(&socket).unwrap();
+    let other = UnixListener::bind(&socket).unwrap();
+    let said = || fs::read_to_string(sandbox.path("stderr")).unwrap();
+    wait("a word", || sandbox.explain(), || said().contains("nobody can ask: somebody answers on"));
+    assert_eq!(sentinel.terminate(), 0);
+    assert!(socket.exists(), "it is not sentinel's");
+    drop(other);
+}

@@ -1,6 +1,6 @@
 //! `sentinel run`: the daemon, its socket and its signals.
 
-use std::{fs, io, path::PathBuf, sync::Arc, thread};
+use std::{fs, io, sync::Arc, thread};
 
 use shared::alert::Observer;
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,8 +51,7 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
 }
 
 async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Result<(), Failure> {
-    let listener = socket::bind(&settings.socket)?;
-    let bound = Bound(settings.socket.clone());
+    let bound = socket::Bound::bind(&settings.socket)?;
     let (bell, calls) = bell::bell();
     let hinted = bell.clone();
     let hint = watch::hint(&settings.log_dir, settings.watch, move || hinted.wake())?;
@@ -86,7 +85,7 @@ async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Resu
     });
     let evaluator =
         evaluator.map_err(|error| Failure::Io(format!("cannot start the evaluator: {error}")))?;
-    let server = tokio::spawn(socket::serve(listener, Arc::clone(&board)));
+    let server = tokio::spawn(socket::serve(bound, Arc::clone(&board)));
     let result = loop {
         tokio::select! {
             result = &mut ended => break result,
@@ -99,7 +98,7 @@ async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Resu
     // Streams still tell the last alerts.
     board.end();
     drop(server.await);
-    drop((hint, bound));
+    drop(hint);
     match (result, evaluator.join()) {
         (Ok(result), Ok(())) => result,
         _ => Err(Failure::Io(
@@ -107,15 +106,5 @@ async fn supervise(settings: Settings, rules: Loaded, board: Arc<Board>) -> Resu
                               again at the next start"
                 .into(),
         )),
-    }
-}
-
-/// Removes the socket at the end.
-struct Bound(PathBuf);
-
-impl Drop for Bound {
-    fn drop(&mut self) {
-        // Whoever starts next removes it otherwise.
-        drop(fs::remove_file(&self.0));
     }
 }
