@@ -1,13 +1,11 @@
 //! `sentinel replay`: log files in, the alerts they would have raised out, as JSON lines.
 
 use std::{
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use flate2::read::MultiGzDecoder;
 use shared::Alert;
 
 use super::run;
@@ -19,13 +17,13 @@ use crate::{
     merge::{self, Ready},
     regular,
     rule::load,
-    tail::discover,
+    tail::{content::Content, discover},
 };
 
 /// A file of the past.
 struct Past {
     path: PathBuf,
-    reader: Box<dyn Read>,
+    content: Content,
     buffer: Buffer,
     origin: Origin,
 }
@@ -45,7 +43,7 @@ pub fn replay(rules: &Path, files: &[PathBuf], out: &mut dyn Write) -> Result<()
     let mut broken = None;
     while broken.is_none() {
         for one in &mut past {
-            let filled = one.buffer.fill(u64::MAX, |into, _| one.reader.read(into));
+            let filled = one.buffer.fill(u64::MAX, |into, from| one.content.read_at(into, from));
             filled.map_err(|error| Failure::at("read", &one.path, &error))?;
             if one.buffer.whole().is_empty() {
                 // The last line need not be ended.
@@ -86,19 +84,10 @@ fn runs(past: &[Past], engine: &Engine) -> Vec<(usize, usize)> {
 
 fn open(path: &Path, number: u32, engine: &mut Engine) -> Result<Past, Failure> {
     let failed = |error: io::Error| Failure::at("read", path, &error);
-    let (mut file, _) = regular::open(path).map_err(failed)?;
+    let (file, _) = regular::open(path).map_err(failed)?;
+    let content = Content::of(file).map_err(failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let gzipped = starts_as_gzip(&mut file).map_err(failed)?;
-    let reader: Box<dyn Read> =
-        if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     let source = discover::source_of(path, engine.rules());
     let origin = engine.origin(number, &source, &name);
-    Ok(Past { path: path.to_owned(), reader, buffer: Buffer::default(), origin })
-}
-
-/// By its first bytes (RFC 1952): a name may say anything.
-fn starts_as_gzip(file: &mut File) -> io::Result<bool> {
-    use std::os::unix::fs::FileExt as _;
-    let mut magic = [0; 2];
-    Ok(file.read_at(&mut magic, 0)? == 2 && magic == [0x1f, 0x8b])
+    Ok(Past { path: path.to_owned(), content, buffer: Buffer::default(), origin })
 }

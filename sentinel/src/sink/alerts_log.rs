@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::tail::identity::Inode;
+use crate::tail::{identity::Inode, siblings::directory};
 
 /// Size from which the file is rotated, in bytes.
 pub const ALERTS_BYTES_MAX: u64 = 64 << 20;
@@ -137,11 +137,6 @@ impl AlertsLog {
         name.push(format!(".{number}"));
         name.into()
     }
-}
-
-/// The directory that a path is in.
-pub(super) fn directory(path: &Path) -> &Path {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 fn append_to(path: &Path) -> io::Result<(Arc<File>, Mark)> {

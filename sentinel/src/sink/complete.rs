@@ -10,8 +10,8 @@ use std::{
 
 use shared::Alert;
 
-use super::alerts_log::{Mark, directory};
-use crate::tail::search;
+use super::alerts_log::Mark;
+use crate::tail::{search, siblings::directory};
 
 /// Longest line that is looked for among lines of others, in bytes. Longer ones are passed over in
 /// pieces.

@@ -11,52 +11,16 @@ use std::{
 
 use super::{
     FILES_MAX, Look, Tail,
+    beside::{Beside, Unseen, without_copies},
     content::Content,
-    identity::{FileRecord, HEAD_BYTES_MAX, Holds, Inode, Modified},
+    identity::{FileRecord, Modified},
     past::Why,
-    search,
     siblings::{self, Sibling},
 };
-use crate::{
-    engine::Engine,
-    notice::{Notice, Reason},
-};
+use crate::{engine::Engine, notice::Reason};
 
 /// Files written and rotated between two looks that are still read.
 const CATCHUP_MAX: usize = 16;
-
-/// What a file beside a log is.
-enum Beside {
-    /// Known: it is tailed, was read, is a copy of such a one, or is none of ours.
-    Known,
-    /// One of the past, with more in it than was evaluated.
-    Past(FileRecord),
-    /// Never seen.
-    Unseen,
-}
-
-/// A file whose content was never seen.
-struct Unseen {
-    sibling: Sibling,
-    content: Content,
-    begins: Vec<u8>,
-}
-
-/// Of several copies of one content the longest, one that is not compressed before one that is.
-fn without_copies(mut unseen: Vec<Unseen>) -> Vec<Unseen> {
-    unseen.sort_by_key(|one| Reverse((!one.content.is_packed(), one.sibling.metadata.len())));
-    let mut kept: Vec<Unseen> = Vec::with_capacity(unseen.len());
-    for one in unseen {
-        let is_copy = kept.iter().any(|kept| {
-            let common = kept.begins.len().min(one.begins.len());
-            kept.begins[..common] == one.begins[..common]
-        });
-        if !is_copy {
-            kept.push(one);
-        }
-    }
-    kept
-}
 
 /// For so long after a change a directory is looked through at each look: two changes may have one
 /// time.
@@ -143,14 +107,12 @@ impl Tail {
             if Modified::from(&sibling.metadata) < since || sibling.metadata.len() == 0 {
                 continue;
             }
-            let (mut content, _) = Content::open(&sibling.path)?;
-            match self.beside(path, &sibling, &mut content)? {
+            match self.beside(path, sibling)? {
                 Beside::Known => {}
-                Beside::Past(record) => self.tail_on(content, record, engine, now, look),
-                Beside::Unseen => {
-                    let begins = content.beginning(HEAD_BYTES_MAX)?;
-                    unseen.push(Unseen { sibling, content, begins });
+                Beside::Past(content, record) => {
+                    self.tail_on(content, record, engine, now, look);
                 }
+                Beside::Unseen(one) => unseen.push(one),
             }
         }
         let mut unseen = without_copies(unseen);
@@ -162,14 +124,8 @@ impl Tail {
         });
         let over = unseen.len().saturating_sub(CATCHUP_MAX.min(FILES_MAX - self.files.len()));
         for Unseen { sibling: one, mut content, .. } in unseen.drain(..over) {
-            let name = one.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            look.notices.push(Notice::Gap {
-                source: source.clone(),
-                file: name,
-                from: 0,
-                to: None,
-                reason: Reason::RotatedAway,
-            });
+            let record = FileRecord::new(0, &source, &one.metadata, &one.path);
+            look.notices.push(record.gap(None, Reason::RotatedAway));
             self.foreign(&one, &mut content, path);
             look.changed = true;
         }
@@ -201,71 +157,5 @@ impl Tail {
             record.skip_to(content, sibling.metadata.len()).ok();
         }
         self.past.add(record, Why::Foreign);
-    }
-
-    fn beside(
-        &mut self,
-        path: &Path,
-        sibling: &Sibling,
-        content: &mut Content,
-    ) -> io::Result<Beside> {
-        let inode = Inode::from(&sibling.metadata);
-        let unchanged = |record: &FileRecord| {
-            record.inode == inode && record.modified == Modified::from(&sibling.metadata)
-        };
-        if self.is_tailed(inode) || self.is_alerts(inode) || search::holds_alerts(content)? {
-            return Ok(Beside::Known);
-        }
-        let begins = content.beginning(HEAD_BYTES_MAX)?;
-        for tailed in &mut self.files {
-            let copied = if tailed.record.offset == 0 {
-                let its = tailed.beginning()?;
-                let common = its.len().min(begins.len());
-                // What is longer than a file that was not cut is no copy of it.
-                let longer = !content.is_packed() && sibling.metadata.len() > tailed.size_now()?;
-                tailed.record.path() == path
-                    && !longer
-                    && common > 0
-                    && its[..common] == begins[..common]
-            } else {
-                (tailed.record.is_distinct() || tailed.record.path() == path)
-                    && tailed.record.found_in(content)? != Holds::Nothing
-            };
-            if copied {
-                return Ok(Beside::Known);
-            }
-        }
-        let mut known = None;
-        for gone in self.past.all().iter().rev() {
-            let record = &gone.record;
-            let same_inode = record.inode == inode && gone.why != Why::Foreign;
-            if (gone.why == Why::Foreign || content.is_packed()) && unchanged(record) {
-                return Ok(Beside::Known);
-            }
-            let holds = match record.offset {
-                0 if same_inode => Holds::All,
-                _ if record.is_distinct() || same_inode || record.path() == path => {
-                    record.found_in(content)?
-                }
-                _ => Holds::Nothing,
-            };
-            match holds {
-                Holds::All => {
-                    let more = content.read_at(&mut [0], record.offset)? > 0;
-                    if !more || gone.why == Why::Foreign {
-                        return Ok(Beside::Known);
-                    }
-                    known = Some((record.file, record.inode));
-                    break;
-                }
-                Holds::Beginning => return Ok(Beside::Known),
-                Holds::Nothing => {}
-            }
-        }
-        let past = known.and_then(|(file, inode)| self.past.take(file, inode));
-        Ok(past.map_or(Beside::Unseen, |mut record| {
-            record.inode = inode;
-            Beside::Past(record)
-        }))
     }
 }

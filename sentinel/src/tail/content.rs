@@ -31,18 +31,26 @@ struct Packed {
 }
 
 impl Content {
-    /// Opens a regular file. One that is named `.gz` and is gzip (RFC 1952) holds what is compressed
-    /// in it.
+    /// Opens a regular file. One that is named `.gz` and is gzip holds what is compressed in it: by
+    /// its first bytes alone, whoever writes to a log could keep it from being read.
     ///
     /// # Errors
     /// It cannot be opened, or is not a regular file.
     pub fn open(path: &Path) -> io::Result<(Self, Metadata)> {
         let (file, metadata) = regular::open(path)?;
-        let mut magic = [0; GZIP_MAGIC.len()];
         let named = path.extension().is_some_and(|extension| extension == "gz");
-        let packed = named && file.read_at(&mut magic, 0)? == magic.len() && magic == GZIP_MAGIC;
-        let packed = if packed { Some(Packed::begin(&file)?) } else { None };
-        Ok((Self { file, packed }, metadata))
+        Ok((if named { Self::of(file)? } else { file.into() }, metadata))
+    }
+
+    /// The content of a file, by its first bytes (RFC 1952), whatever its name says.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of(file: File) -> io::Result<Self> {
+        let mut magic = [0; GZIP_MAGIC.len()];
+        let is_packed = file.read_at(&mut magic, 0)? == magic.len() && magic == GZIP_MAGIC;
+        let packed = if is_packed { Some(Packed::begin(&file)?) } else { None };
+        Ok(Self { file, packed })
     }
 
     /// It is compressed, and will not grow.

@@ -10,8 +10,10 @@ pub mod file;
 pub mod search;
 pub mod past;
 mod look;
+mod open;
 mod resume;
 mod catch_up;
+mod beside;
 
 use std::{
     collections::BTreeMap,

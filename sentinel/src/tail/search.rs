@@ -3,7 +3,6 @@
 use std::{
     fs::{self, Metadata},
     io,
-    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +11,7 @@ use shared::Alert;
 use super::{
     content::Content,
     identity::{FileRecord, Holds, Inode, Modified},
-    siblings::{self, Sibling},
+    siblings::{self, Names, Sibling},
 };
 use crate::notice::Reason;
 
@@ -45,6 +44,7 @@ pub enum Located {
 /// which may have moved; else for a copy. `is_known` tells inodes that are tailed already.
 pub fn locate(record: &FileRecord, log_dir: &Path, is_known: impl Fn(Inode) -> bool) -> Located {
     let path = record.path();
+    let names = Names::of(&path);
     let at_path = fs::metadata(&path);
     let here = at_path.as_ref().ok().cloned();
     let here = here.map(|metadata| Sibling { path: path.clone(), metadata });
@@ -52,7 +52,7 @@ pub fn locate(record: &FileRecord, log_dir: &Path, is_known: impl Fn(Inode) -> b
     for one in here.into_iter().chain(around(&path, log_dir)) {
         if Inode::from(&one.metadata) != record.inode
             || is_known(record.inode)
-            || !(record.is_distinct() || is_named_after(&one.path, &path))
+            || !(record.is_distinct() || names.are_of(&one.path))
         {
             continue;
         }
@@ -85,9 +85,10 @@ pub fn copy(
     is_known: impl Fn(Inode) -> bool,
 ) -> Option<Found> {
     let path = record.path();
+    let names = Names::of(&path);
     let mut candidates = around(&path, log_dir);
     candidates.retain(|one| {
-        is_named_after(&one.path, &path)
+        names.are_of(&one.path)
             && !is_known(Inode::from(&one.metadata))
             // A short beginning is evidence only together with the time.
             && (record.is_distinct() || Modified::from(&one.metadata) >= record.modified)
@@ -107,16 +108,6 @@ fn around(path: &Path, log_dir: &Path) -> Vec<Sibling> {
         dirs.push(log_dir.to_owned());
     }
     dirs.iter().flat_map(|dir| siblings::files(dir)).collect()
-}
-
-/// Whether a file is called as one that was rotated away from `path` or copied from it may be.
-fn is_named_after(file: &Path, path: &Path) -> bool {
-    let name = file.file_name().unwrap_or_default().as_bytes();
-    let target = fs::canonicalize(path).ok();
-    [Some(path), target.as_deref()].into_iter().flatten().any(|path| {
-        let of = path.file_name().unwrap_or_default().as_bytes();
-        !siblings::is_opaque(name) && (name.starts_with(of) || siblings::is_dated(name, of))
-    })
 }
 
 /// Whether the first line is an alert: a whole one, so that nobody hides a log by a word in it.

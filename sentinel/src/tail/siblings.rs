@@ -1,6 +1,7 @@
 //! A log's path in, the files that were rotated away from it out.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::{self, Metadata},
     iter,
     os::unix::ffi::OsStrExt as _,
@@ -19,16 +20,17 @@ pub struct Sibling {
     pub metadata: Metadata,
 }
 
+/// The directory that a file stands in.
+pub fn directory(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
 /// The directories in which a log's files may be: that of its path, and where its path is a link,
 /// that of the target.
 pub fn directories(path: &Path) -> Vec<PathBuf> {
-    let parent = |path: &Path| {
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        dir.unwrap_or_else(|| Path::new(".")).to_owned()
-    };
     let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     let target = is_link.then(|| fs::canonicalize(path).ok()).flatten();
-    iter::once(parent(path)).chain(target.as_deref().map(parent)).collect()
+    iter::once(path).chain(target.as_deref()).map(|path| directory(path).to_owned()).collect()
 }
 
 /// Every regular file of a directory, by name.
@@ -46,16 +48,8 @@ pub fn files(dir: &Path) -> Vec<Sibling> {
 /// The files that stand beside `path`, or beside what it links to, under names that begin with its
 /// own (`access.log.1`, `access.log-20260120.gz`), by name.
 pub fn of(path: &Path) -> Vec<Sibling> {
-    let target = fs::canonicalize(path).ok();
-    let names: Vec<&[u8]> = [Some(path), target.as_deref()]
-        .into_iter()
-        .filter_map(|path| Some(path?.file_name()?.as_bytes()))
-        .collect();
-    let rotated = |sibling: &Sibling| {
-        let its = sibling.path.file_name().unwrap_or_default().as_bytes();
-        let is_named_after = names.iter().any(|name| its.starts_with(name) && its != *name);
-        is_named_after && !is_opaque(its) && target.as_deref() != Some(&sibling.path)
-    };
+    let names = Names::of(path);
+    let rotated = |sibling: &Sibling| names.is_rotated(&sibling.path);
     let mut found: Vec<Sibling> =
         directories(path).iter().flat_map(|dir| files(dir)).filter(rotated).collect();
     // Link and target may stand in one directory under names that begin alike.
@@ -64,8 +58,42 @@ pub fn of(path: &Path) -> Vec<Sibling> {
     found
 }
 
+/// What a log is called: the name of its path, and that of what it links to.
+#[derive(Debug)]
+pub struct Names {
+    names: Vec<OsString>,
+    target: Option<PathBuf>,
+}
+
+impl Names {
+    /// Those of the log at `path`.
+    pub fn of(path: &Path) -> Self {
+        let target = fs::canonicalize(path).ok();
+        let paths = [Some(path), target.as_deref()].into_iter().flatten();
+        let names = paths.filter_map(Path::file_name).map(OsStr::to_owned).collect();
+        Self { names, target }
+    }
+
+    /// Whether a file is called as one that was rotated away from the log: the log's name and more.
+    fn is_rotated(&self, file: &Path) -> bool {
+        let name = file.file_name().unwrap_or_default().as_bytes();
+        let mut names = self.names.iter().map(|of| of.as_bytes());
+        names.any(|of| name.starts_with(of) && name != of)
+            && !is_opaque(name)
+            && self.target.as_deref() != Some(file)
+    }
+
+    /// Whether a file is called as the log, as one that was rotated away from it, or as a copy of it
+    /// may be.
+    pub fn are_of(&self, file: &Path) -> bool {
+        let name = file.file_name().unwrap_or_default().as_bytes();
+        let mut names = self.names.iter().map(|of| of.as_bytes());
+        names.any(|of| name.starts_with(of) || is_dated(name, of)) && !is_opaque(name)
+    }
+}
+
 /// The file of that name holds something compressed which is not read here.
-pub fn is_opaque(name: &[u8]) -> bool {
+fn is_opaque(name: &[u8]) -> bool {
     OPAQUE.iter().any(|ending| name.ends_with(ending))
 }
 
