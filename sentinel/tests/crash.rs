@@ -3,44 +3,26 @@
 
 mod support;
 
-use std::{collections::HashSet, fs};
+use std::fs;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use support::{Running, Sandbox};
-
-const RULES: &str = r#"
-[[rule]]
-id = "marked"
-title = "A marked line"
-level = "low"
-match = { "event.action" = "marked" }
-group_by = ["n"]
-message = "{n}"
-cooldown = "0s"
-[[rule]]
-id = "five"
-title = "Five lines of either file"
-level = "high"
-match = { "event.action" = ["plain", "marked"] }
-cooldown = "0s"
-[rule.correlation]
-type = "event_count"
-timespan = "30d"
-gte = 5
-"#;
+use support::{
+    Running, Sandbox,
+    marked::{Marked, RULES},
+    seed,
+};
 
 /// Lines written to two files while a sentinel reads them, at moments that a printed seed brings back.
 struct Load {
     sandbox: Sandbox,
     random: StdRng,
-    lines: usize,
-    marked: Vec<String>,
+    written: Marked,
 }
 
 impl Load {
     fn new(seed: u64) -> Self {
         let sandbox = Sandbox::new(RULES);
-        Self { sandbox, random: StdRng::seed_from_u64(seed), lines: 0, marked: Vec::new() }
+        Self { sandbox, random: StdRng::seed_from_u64(seed), written: Marked::default() }
     }
 
     /// Writes some lines, now and then a torn one, and rotates now and then.
@@ -60,43 +42,14 @@ impl Load {
     }
 
     fn line(&mut self) -> String {
-        self.lines += 1;
-        let n = self.lines;
-        let action = if self.random.random_range(0..7) == 0 {
-            self.marked.push(n.to_string());
-            "marked"
-        } else {
-            "plain"
-        };
-        format!(r#"{{"@timestamp":"2026-01-20T10:05:00Z","event.action":"{action}","n":{n}}}"#)
+        let is_marked = self.random.random_range(0..7) == 0;
+        self.written.line(is_marked)
     }
 
+    #[track_caller]
     fn check(&self, seed: u64) {
-        let expected = self.lines / 5 + self.marked.len();
-        let alerts = self.sandbox.expect_alerts(expected);
-        let seqs: Vec<u64> = alerts.iter().map(|alert| alert.seq).collect();
-        assert_eq!(seqs, (1..=expected as u64).collect::<Vec<_>>(), "seed {seed}");
-        let ids: HashSet<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
-        assert_eq!(ids.len(), expected, "seed {seed}");
-        let mut told: Vec<&str> = alerts
-            .iter()
-            .filter(|alert| alert.rule.id == "marked")
-            .map(|alert| alert.message.as_str())
-            .collect();
-        told.sort_unstable();
-        let mut marked: Vec<&str> = self.marked.iter().map(String::as_str).collect();
-        marked.sort_unstable();
-        assert_eq!(told, marked, "seed {seed}");
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "another seed each time; a failure prints it")]
-fn seed() -> u64 {
-    match std::env::var("SEED") {
-        Ok(seed) => seed.parse().expect("SEED is a number"),
-        Err(_) => std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(1, |since| u64::from(since.subsec_nanos())),
+        let alerts = self.sandbox.expect_alerts(self.written.alerts());
+        self.written.check(&alerts, &format!("seed {seed}"));
     }
 }
 
@@ -167,19 +120,14 @@ fn alerts_that_were_journalled_and_not_yet_appended_are_appended_and_shown() {
 #[test]
 fn a_rule_edited_while_down_leaves_the_others_as_they_were() {
     let mut load = Load::new(1);
-    let line = |load: &mut Load| {
-        let n = load.lines + 1;
-        load.lines = n;
-        format!(r#"{{"@timestamp":"2026-01-20T10:05:00Z","event.action":"plain","n":{n}}}"#)
-    };
-    let lines: Vec<_> = (0..14).map(|_| line(&mut load)).collect();
+    let lines: Vec<_> = (0..14).map(|_| load.written.line(false)).collect();
     let mut sentinel = load.sandbox.start();
     load.sandbox.log("a.log", &lines);
     load.sandbox.expect_alerts(2);
     load.sandbox.expect_at_end();
     sentinel.kill();
     load.sandbox.rules(&RULES.replace("A marked line", "A line with a mark"));
-    let last = line(&mut load);
+    let last = load.written.line(false);
     load.sandbox.log("b.log", &[last]);
     let sentinel = load.sandbox.start();
     load.sandbox.expect_alerts(3);

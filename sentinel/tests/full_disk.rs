@@ -8,7 +8,6 @@
 mod support;
 
 use std::{
-    collections::BTreeSet,
     fs,
     io::Write as _,
     process::{Command, Stdio},
@@ -16,28 +15,11 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use support::{Running, Sandbox, wait};
-
-const RULES: &str = r#"
-[[rule]]
-id = "marked"
-title = "A marked line"
-level = "low"
-match = { "event.action" = "marked" }
-group_by = ["n"]
-message = "{n}"
-cooldown = "0s"
-[[rule]]
-id = "five"
-title = "Five lines of either file"
-level = "high"
-match = { "event.action" = ["plain", "marked"] }
-cooldown = "0s"
-[rule.correlation]
-type = "event_count"
-timespan = "30d"
-gte = 5
-"#;
+use support::{
+    Running, Sandbox,
+    marked::{Marked, RULES},
+    seed, wait,
+};
 
 /// No snapshot is that small.
 const SMALL: &str = "ulimit -S -f 1;";
@@ -55,8 +37,7 @@ struct Load {
     sentinel: Running,
     random: StdRng,
     seed: u64,
-    lines: usize,
-    marked: BTreeSet<String>,
+    written: Marked,
     renamed: u32,
     edited: u32,
 }
@@ -66,8 +47,7 @@ impl Load {
         let sandbox = Sandbox::new(RULES);
         let sentinel = start(&sandbox);
         let random = StdRng::seed_from_u64(seed);
-        let marked = BTreeSet::new();
-        Self { sandbox, sentinel, random, seed, lines: 0, marked, renamed: 0, edited: 0 }
+        Self { sandbox, sentinel, random, seed, written: Marked::default(), renamed: 0, edited: 0 }
     }
 
     fn write(&mut self) {
@@ -78,15 +58,8 @@ impl Load {
     }
 
     fn line(&mut self) -> String {
-        self.lines += 1;
-        let n = self.lines;
-        let action = if self.random.random_range(0..3) == 0 {
-            self.marked.insert(n.to_string());
-            "marked"
-        } else {
-            "plain"
-        };
-        format!(r#"{{"@timestamp":"2026-01-20T10:05:00Z","event.action":"{action}","n":{n}}}"#)
+        let is_marked = self.random.random_range(0..3) == 0;
+        self.written.line(is_marked)
     }
 
     fn restart(&mut self) {
@@ -219,16 +192,6 @@ fn command(sandbox: &Sandbox, first: &str) -> Command {
     command
 }
 
-#[expect(clippy::disallowed_methods, reason = "another seed each time; a failure prints it")]
-fn seed() -> u64 {
-    match std::env::var("SEED") {
-        Ok(seed) => seed.parse().expect("SEED is a number"),
-        Err(_) => std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(1, |since| u64::from(since.subsec_nanos())),
-    }
-}
-
 /// Tells whoever runs the test, passed or not.
 fn tell(what: &str) {
     writeln!(std::io::stderr(), "{what}").ok();
@@ -263,7 +226,7 @@ fn a_disk_that_fills_anywhere_loses_no_alert_and_repeats_none() {
     assert_eq!(load.sentinel.terminate(), 0, "seed {seed}");
     check(&load);
     assert!(torn > 0, "seed {seed}: no line was torn");
-    tell(&format!("15 full disks, {torn} torn lines, {} lines, seed {seed}", load.lines));
+    tell(&format!("15 full disks, {torn} torn lines, {} lines, seed {seed}", load.written.lines));
 }
 
 #[test]
@@ -291,14 +254,6 @@ fn what_waits_while_the_disk_is_full_waits_in_the_logs_and_not_in_memory() {
 
 #[track_caller]
 fn check(load: &Load) {
-    let (sandbox, seed) = (&load.sandbox, load.seed);
-    let expected = load.lines / 5 + load.marked.len();
-    let alerts = sandbox.expect_alerts(expected);
-    let numbers: Vec<u64> = alerts.iter().map(|alert| alert.seq).collect();
-    assert_eq!(numbers, (1..=expected as u64).collect::<Vec<_>>(), "seed {seed}");
-    let ids: BTreeSet<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
-    assert_eq!(ids.len(), expected, "seed {seed}");
-    let told = alerts.iter().filter(|alert| alert.rule.id == "marked");
-    let told: BTreeSet<String> = told.map(|alert| alert.message.clone()).collect();
-    assert_eq!(told, load.marked, "seed {seed}");
+    let alerts = load.sandbox.expect_alerts(load.written.alerts());
+    load.written.check(&alerts, &format!("seed {}", load.seed));
 }

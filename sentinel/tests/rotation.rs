@@ -10,7 +10,7 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sentinel::sink::alerts_log::{ALERTS_BYTES_MAX, ALERTS_FILES_KEPT};
-use support::{ADMIN, Sandbox, admin, wait};
+use support::{ADMIN, Sandbox, admin, seed, wait};
 
 /// When sentinel is killed.
 #[derive(Debug, Clone, Copy)]
@@ -28,16 +28,6 @@ enum Kill {
 }
 
 const KILLS: [Kill; 5] = [Kill::AtOnce, Kill::Renamed, Kill::Made, Kill::Appended, Kill::Never];
-
-#[expect(clippy::disallowed_methods, reason = "another seed each time; a failure prints it")]
-fn seed() -> u64 {
-    match std::env::var("SEED") {
-        Ok(seed) => seed.parse().expect("SEED is a number"),
-        Err(_) => std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(1, |since| u64::from(since.subsec_nanos())),
-    }
-}
 
 fn alerts(sandbox: &Sandbox) -> PathBuf {
     sandbox.path("logs/alerts.log")

@@ -2,7 +2,7 @@
 //! all that ever was in its state directory.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ffi::OsString,
     fs::{self, File},
     os::unix::fs::MetadataExt as _,
@@ -24,29 +24,10 @@ use sentinel::{
 };
 use shared::Alert;
 
-use super::support;
-
-const RULES: &str = r#"
-version = 1
-[[rule]]
-id = "marked"
-title = "A marked line"
-level = "low"
-match = { "event.action" = "marked" }
-group_by = ["n"]
-message = "{n}"
-cooldown = "0s"
-[[rule]]
-id = "five"
-title = "Five lines of either file"
-level = "high"
-match = { "event.action" = ["plain", "marked"] }
-cooldown = "0s"
-[rule.correlation]
-type = "event_count"
-timespan = "30d"
-gte = 5
-"#;
+use super::support::{
+    self,
+    marked::{Marked, RULES},
+};
 
 /// Longer than between two snapshots.
 const AGE: Duration = Duration::from_secs(31);
@@ -97,8 +78,7 @@ pub(crate) struct World {
     passed: Duration,
     daemon: Option<Daemon>,
     board: Arc<Board>,
-    pub(crate) lines: usize,
-    pub(crate) marked: BTreeSet<String>,
+    pub(crate) written: Marked,
     renamed: usize,
     /// The snapshots are kept.
     keeps: bool,
@@ -114,7 +94,7 @@ impl World {
         for name in ["logs", "state", "kept"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        fs::write(dir.path().join("rules.toml"), RULES).unwrap();
+        fs::write(dir.path().join("rules.toml"), format!("version = 1{RULES}")).unwrap();
         let mut world = Self {
             dir,
             sync,
@@ -122,8 +102,7 @@ impl World {
             passed: Duration::ZERO,
             daemon: None,
             board: Arc::new(Board::new(Status::default(), Clock::read().now)),
-            lines: 0,
-            marked: BTreeSet::new(),
+            written: Marked::default(),
             renamed: 0,
             keeps,
             marks: BTreeMap::new(),
@@ -212,7 +191,8 @@ impl World {
     pub(crate) fn apply(&mut self, op: &Op) {
         match op {
             Op::Write(b, lines) => {
-                let text: String = lines.iter().map(|is_marked| self.line(*is_marked)).collect();
+                let lines = lines.iter().map(|is_marked| self.written.line(*is_marked) + "\n");
+                let text: String = lines.collect();
                 let path = self.path("logs").join(if *b { "b.log" } else { "a.log" });
                 let mut log = File::options().append(true).create(true).open(path).unwrap();
                 std::io::Write::write_all(&mut log, text.as_bytes()).unwrap();
@@ -259,18 +239,6 @@ impl World {
         if let Some(obstacle) = self.obstacle.take() {
             fs::remove_dir(obstacle).unwrap();
         }
-    }
-
-    fn line(&mut self, is_marked: bool) -> String {
-        self.lines += 1;
-        let n = self.lines;
-        if is_marked {
-            self.marked.insert(n.to_string());
-        }
-        let action = if is_marked { "marked" } else { "plain" };
-        format!(
-            "{{\"@timestamp\":\"2026-01-20T10:05:00Z\",\"event.action\":\"{action}\",\"n\":{n}}}\n"
-        )
     }
 
     /// The state directory as it was before the snapshots after that one stood.

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod marked;
+
 use std::{
     fmt::Write as _,
     fs::{self, File},
@@ -73,6 +75,17 @@ impl Running {
             status.is_some()
         });
         status.unwrap().code().unwrap_or(-1)
+    }
+}
+
+/// `SEED`, or another one each time: a failure tells it.
+#[expect(clippy::disallowed_methods, reason = "another seed each time; a failure prints it")]
+pub(crate) fn seed() -> u64 {
+    match std::env::var("SEED") {
+        Ok(seed) => seed.parse().expect("SEED is a number"),
+        Err(_) => std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(1, |since| u64::from(since.subsec_nanos())),
     }
 }
 
