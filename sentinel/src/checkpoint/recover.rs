@@ -55,12 +55,6 @@ pub struct Recovered {
     pub remarks: Vec<String>,
     /// Where files that are not known yet are begun.
     pub from: From,
-    /// What was last known of each file.
-    newest: BTreeMap<u32, FileRecord>,
-    /// Files that were left later.
-    told: BTreeSet<u32>,
-    /// Bytes of each file that turns had read and that can no longer be read.
-    unreadable: BTreeMap<u32, (u64, u64)>,
 }
 
 /// Reads the state directory and repeats what was journalled.
@@ -100,9 +94,6 @@ fn begin(
         notices: Vec::new(),
         remarks: Vec::new(),
         from,
-        newest: BTreeMap::new(),
-        told: BTreeSet::new(),
-        unreadable: BTreeMap::new(),
     };
     if lost {
         // What was read before nobody knows: reading it all again would repeat its alerts.
@@ -154,22 +145,8 @@ fn resume(
         notices: frames.last().map_or(snapshot.notices, |frame| frame.notices.clone()),
         remarks: Vec::new(),
         from: From::Start,
-        newest: BTreeMap::new(),
-        told: BTreeSet::new(),
-        unreadable: BTreeMap::new(),
     };
-    recovered.told = frames.iter().flat_map(|frame| &frame.left).copied().collect();
-    for frame in &frames {
-        let known = frame.files.iter().chain(&frame.read);
-        recovered.newest.extend(known.map(|record| (record.file, record.clone())));
-    }
-    for record in snapshot.files {
-        recovered.open(record, now);
-    }
-    for frame in &frames {
-        recovered.repeat(frame, now);
-    }
-    recovered.tell_unreadable();
+    Repetition::of(&mut recovered, &frames, now).run(snapshot.files, &frames);
     recovered.tail.replaced(&mut recovered.engine);
     recovered.engine.repeated(seq);
     if let Some(seq) = completed.gone {
@@ -181,44 +158,72 @@ fn resume(
     Ok(recovered)
 }
 
-impl Recovered {
-    /// Goes on with a file, looked for by what was last known of it.
-    fn open(&mut self, record: FileRecord, now: Instant) {
-        let newest = self.newest.get(&record.file).unwrap_or(&record).clone();
-        let gap = self.tail.resume(record, &newest, &mut self.engine, now);
-        // Of a file that was left later it was told then, or there was nothing to tell.
-        self.notices.extend(gap.filter(|_| !self.told.contains(&newest.file)));
+/// The turns of the past, run again.
+struct Repetition<'r> {
+    recovered: &'r mut Recovered,
+    now: Instant,
+    /// What was last known of each file: by this it is looked for.
+    newest: BTreeMap<u32, FileRecord>,
+    /// Files that were left later.
+    left: BTreeSet<u32>,
+    /// Bytes of each file that turns had read and that can no longer be read.
+    unreadable: BTreeMap<u32, (u64, u64)>,
+}
+
+impl<'r> Repetition<'r> {
+    fn of(recovered: &'r mut Recovered, frames: &[Frame], now: Instant) -> Self {
+        let known = frames.iter().flat_map(|frame| frame.files.iter().chain(&frame.read));
+        let newest = known.map(|record| (record.file, record.clone())).collect();
+        let left = frames.iter().flat_map(|frame| &frame.left).copied().collect();
+        Self { recovered, now, newest, left, unreadable: BTreeMap::new() }
     }
 
-    fn repeat(&mut self, frame: &Frame, now: Instant) {
-        for record in &frame.files {
-            self.open(record.clone(), now);
+    fn run(mut self, files: Vec<FileRecord>, frames: &[Frame]) {
+        for record in files {
+            self.open(record);
         }
+        for frame in frames {
+            self.repeat(frame);
+        }
+        self.tell_unreadable();
+    }
+
+    fn open(&mut self, record: FileRecord) {
+        let Recovered { engine, tail, notices, .. } = &mut *self.recovered;
+        let newest = self.newest.get(&record.file).unwrap_or(&record).clone();
+        let gap = tail.resume(record, &newest, engine, self.now);
+        // Of a file that was left later it was told then, or there was nothing to tell.
+        notices.extend(gap.filter(|_| !self.left.contains(&newest.file)));
+    }
+
+    fn repeat(&mut self, frame: &Frame) {
+        for record in &frame.files {
+            self.open(record.clone());
+        }
+        let Recovered { engine, tail, .. } = &mut *self.recovered;
         for turn in &frame.turns {
             for input in &turn.inputs {
                 match input {
-                    Input::Notice(notice) => {
-                        self.engine.notice(notice, turn.now, &mut |_| {});
-                    }
+                    Input::Notice(notice) => engine.notice(notice, turn.now, &mut |_| {}),
                     Input::Lines { file, from, to } => {
-                        let bytes = (*file, *from, *to);
-                        if self.tail.repeat(bytes, &mut self.engine, turn.now).is_err() {
+                        if tail.repeat((*file, *from, *to), engine, turn.now).is_err() {
                             self.unreadable.entry(*file).or_insert((*from, *to)).1 = *to;
                         }
                     }
                 }
             }
         }
-        self.tail.leave(&frame.left);
+        tail.leave(&frame.left);
     }
 
     /// The bytes of journalled turns are gone. Their alerts stand in the journal; what the windows
     /// lost is said once for each file.
-    fn tell_unreadable(&mut self) {
-        for (file, (from, to)) in std::mem::take(&mut self.unreadable) {
-            let (source, file) = self.engine.name_of(file);
+    fn tell_unreadable(self) {
+        let Recovered { engine, notices, .. } = self.recovered;
+        for (file, (from, to)) in self.unreadable {
+            let (source, file) = engine.name_of(file);
             let reason = Reason::Replay;
-            self.notices.push(Notice::Gap { source, file, from, to: Some(to), reason });
+            notices.push(Notice::Gap { source, file, from, to: Some(to), reason });
         }
     }
 }

@@ -29,8 +29,7 @@ enum Sign {
     Read,
     /// Something that cannot be read, and why.
     Unreadable(String),
-    /// Another file than the one that is still read, and no reason not to read it once it holds
-    /// something.
+    /// Another file than the one that is still read, and no reason not to read it.
     Successor,
     /// Nothing; the file that stood there may be read on.
     Nothing,
@@ -104,7 +103,7 @@ impl Daemon {
         let seen: BTreeSet<String> = sights.iter().map(|sight| sight.source.clone()).collect();
         for (source, path) in self.stalled.opened() {
             if !seen.contains(source) {
-                // An empty file is not opened yet.
+                // What is there and not tailed is no log: a copy, or a file of alerts.
                 let sign = if path.exists() { Sign::Successor } else { Sign::Nothing };
                 let (source, path) = (source.to_owned(), path.to_owned());
                 sights.push(Sight { source, path, sign, progress: 0 });
